@@ -1,0 +1,149 @@
+//! Time as an argument: the only room that reads the machine's clocks or mints ids.
+//!
+//! Rooms that reason about time (track, visit) take a [`Monotonic`] and never ask for one, so a test
+//! can run three days in a millisecond. Waiting is not here: threads wait on channels.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+/// A point on the monotonic time line: the time since this process (or simulation) began.
+/// It orders and measures; it never tells the date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(pub Duration);
+
+impl Monotonic {
+    /// The time line's beginning plus `ms` milliseconds.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Monotonic {
+    type Output = Self;
+    fn add(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+}
+
+impl Sub for Monotonic {
+    type Output = Duration;
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+/// What the wall clock says, with whether it can be trusted: a box without a battery-backed clock
+/// wakes up in the past until it has reached a time server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WallTime {
+    pub at: jiff::Timestamp,
+    pub synchronised: bool,
+}
+
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.at, if self.synchronised { "" } else { " (clock not synchronised)" })
+    }
+}
+
+/// The clocks of the box. Two implementations: [`SystemClock`] and [`SimulatedClock`].
+pub trait Clock: Send + Sync {
+    fn monotonic(&self) -> Monotonic;
+    fn wall(&self) -> WallTime;
+
+    /// A new UUIDv7: unique everywhere, ordered by this clock's wall time, so it may travel to a centre.
+    fn mint(&self) -> Uuid {
+        let at = self.wall().at;
+        let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+        let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+        Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+    }
+}
+
+/// The machine's own clocks.
+pub struct SystemClock {
+    began: Instant,
+}
+
+impl SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    pub fn new() -> Self {
+        Self { began: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(self.began.elapsed())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    fn wall(&self) -> WallTime {
+        WallTime { at: jiff::Timestamp::now(), synchronised: kernel_clock_is_synchronised() }
+    }
+}
+
+/// The kernel's own word (`adjtimex(2)`): it knows whether a time daemon has set it.
+fn kernel_clock_is_synchronised() -> bool {
+    // SAFETY: `timex` is plain data for which all zeroes is a valid query (modes = 0 changes nothing),
+    // and the pointer is to a live local for the length of the call.
+    let (state, status) = unsafe {
+        let mut query: libc::timex = std::mem::zeroed();
+        let state = libc::adjtimex(&raw mut query);
+        (state, query.status)
+    };
+    state != -1 && state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0
+}
+
+/// A clock that moves only when told to: for tests, and for replaying a recording faster than life.
+pub struct SimulatedClock {
+    now: Mutex<(Monotonic, WallTime)>,
+}
+
+impl SimulatedClock {
+    pub fn starting_at(wall: jiff::Timestamp) -> Self {
+        Self { now: Mutex::new((Monotonic::default(), WallTime { at: wall, synchronised: true })) }
+    }
+
+    /// Moves both clocks forward by `by`.
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.lock();
+        now.0 = now.0 + by;
+        now.1.at = now.1.at.checked_add(by).unwrap_or(now.1.at);
+    }
+
+    /// Moves both clocks forward to `to`; a point in the past changes nothing.
+    pub fn advance_to(&self, to: Monotonic) {
+        let by = to.since(self.lock().0);
+        self.advance(by);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Monotonic, WallTime)> {
+        self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn monotonic(&self) -> Monotonic {
+        self.lock().0
+    }
+
+    fn wall(&self) -> WallTime {
+        self.lock().1
+    }
+}

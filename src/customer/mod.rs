@@ -1,0 +1,15 @@
+//! The words of the people side: who a customer is, what they agreed to, and what the system decided.
+//!
+//! Where they are kept is `crate::store`'s; how they are addressed aloud is `crate::greeting`'s.
+
+mod card;
+mod consent;
+mod decision;
+mod id;
+mod name;
+
+pub use card::{Card, Customer};
+pub use consent::{Consent, ConsentError, ConsentMethod, Purpose};
+pub use decision::{Candidate, Decision, Sighting, TrackId};
+pub use id::{CustomerId, VisitId};
+pub use name::{FormOfAddress, Gender, NameError, PersonName};

@@ -1,0 +1,110 @@
+//! What a counter's screens show, and the handle by which they see it and answer.
+//!
+//! The wire form is `crate::web`'s; these types are never serialised.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::camera::CameraState;
+use crate::customer::{Card, CustomerId, PersonName, VisitId};
+use crate::face::{CameraId, CounterId};
+
+/// The whole picture of one counter. Every change is a new one; the latest wins.
+#[derive(Clone, Debug, Default)]
+pub struct CounterState {
+    /// Who is at the counter now, in order of arrival.
+    pub present: Vec<Present>,
+    pub cameras: Vec<(CameraId, CameraState)>,
+    /// Visits shown but not yet on disk: 0 unless the disk is in trouble.
+    pub unsaved_visits: usize,
+}
+
+/// One person at the counter whom the screen may name.
+#[derive(Clone, Debug)]
+pub struct Present {
+    pub visit: VisitId,
+    pub since: Timestamp,
+    pub who: Greeted,
+}
+
+/// The certain and the uncertain case; there is no third, strangers are not shown.
+#[derive(Clone, Debug)]
+pub enum Greeted {
+    Match {
+        customer: CustomerId,
+        name: PersonName,
+        greeting: String,
+        card: Card,
+    },
+    /// Best first, never empty. The cashier answers.
+    Maybe {
+        candidates: Vec<CandidateCard>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct CandidateCard {
+    pub customer: CustomerId,
+    pub name: PersonName,
+}
+
+/// What the cashier says of a suggestion, or of a greeting that was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Yes,
+    No,
+    /// It is another customer.
+    Other(CustomerId),
+}
+
+/// One answer on its way to the visit thread, with the way back.
+#[derive(Debug)]
+pub struct Answer {
+    pub visit: VisitId,
+    pub verdict: Verdict,
+    pub reply: oneshot::Sender<Result<(), AnswerError>>,
+}
+
+/// Why an answer was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    #[error("this visit is not at the counter any more")]
+    UnknownVisit,
+    #[error("there is no such customer")]
+    UnknownCustomer,
+    #[error("the service is busy or stopping; try again")]
+    Busy,
+}
+
+/// The screens' handle on the counters. Cheap to clone.
+#[derive(Clone)]
+pub struct Counters {
+    states: Arc<BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>>>,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl Counters {
+    pub fn new(states: BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>>, answers: mpsc::Sender<Answer>) -> Self {
+        Self { states: Arc::new(states), answers }
+    }
+
+    /// The counters of this box in order of name.
+    pub fn names(&self) -> impl Iterator<Item = &CounterId> {
+        self.states.keys()
+    }
+
+    /// A receiver that holds the latest picture of `counter` and wakes at every change.
+    pub fn watch(&self, counter: &CounterId) -> Option<watch::Receiver<Arc<CounterState>>> {
+        self.states.get(counter).cloned()
+    }
+
+    /// Hands the cashier's word to the visit thread and waits for its outcome.
+    pub async fn answer(&self, visit: VisitId, verdict: Verdict) -> Result<(), AnswerError> {
+        let (reply, outcome) = oneshot::channel();
+        self.answers.try_send(Answer { visit, verdict, reply }).map_err(|_| AnswerError::Busy)?;
+        outcome.await.unwrap_or(Err(AnswerError::Busy))
+    }
+}
