@@ -1,1 +1,345 @@
-//! (being built)
+//! One step from a frame to sightings: detect, track, gate, align, embed, search, decide.
+//!
+//! No threads, no queue and no store are here: `crate::app` feeds frames in and carries sightings on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use image::RgbImage;
+
+use crate::clock::{Clock, Monotonic};
+use crate::customer::{Decision, Sighting, TrackId};
+use crate::face::{CameraId, Detection, Embedding, FaceChip, Frame, FrameError, QualityReason, Similarity, fuse};
+use crate::gallery::{DecisionConfig, Gallery, GalleryHandle, Ranked, Shot, conclude, settle};
+use crate::track::{Continuity, TrackConfig, Tracked, Tracker};
+use crate::vision::{Vision, VisionError, portrait};
+
+/// How much looking a track is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineConfig {
+    /// Best shots of a track that are fused.
+    pub shots: usize,
+    /// Embeddings a track may cost before only a much better shot is worth another.
+    pub attempts: usize,
+    /// Shots closer in time than this are nearly the same picture.
+    pub shot_spacing: Duration,
+    /// Embeddings a frame may cost, over all its faces.
+    pub embeds_per_frame: usize,
+    /// How long a doubtful track may keep its name without a usable look at the face.
+    pub recheck_within: Duration,
+    pub decision: DecisionConfig,
+    pub track: TrackConfig,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            shots: 5,
+            attempts: 20,
+            shot_spacing: Duration::from_millis(120),
+            embeds_per_frame: 2,
+            recheck_within: Duration::from_millis(1500),
+            decision: DecisionConfig::default(),
+            track: TrackConfig::default(),
+        }
+    }
+}
+
+/// The stages whose time is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    Decode,
+    Detect,
+    Track,
+    /// Aligning faces and holding them against the quality gate.
+    Gate,
+    Embed,
+    Decide,
+}
+
+/// What one frame gave.
+#[derive(Debug, Default)]
+pub struct StepOutcome {
+    pub sightings: Vec<Sighting>,
+    pub times: Vec<(Stage, Duration)>,
+    /// Why shots were refused in this frame.
+    pub refused: Vec<QualityReason>,
+    /// Tracks that were decided in this frame, with their new decision.
+    pub decided: Vec<(TrackId, Decision)>,
+}
+
+/// Why a frame gave nothing. The next frame may.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error("camera \"{camera}\" sent a picture that cannot be used: {cause}")]
+    BadFrame { camera: CameraId, cause: FrameError },
+    #[error(transparent)]
+    Vision(#[from] VisionError),
+}
+
+/// What is known of one live track. Its shots live in memory as long as the face is followed.
+#[derive(Default)]
+struct TrackState {
+    /// Best first.
+    shots: Vec<Shot>,
+    attempts: usize,
+    last_shot_at: Option<Monotonic>,
+    last_reason: Option<QualityReason>,
+    /// What the shots so far lead to; reported once enough of them agree that it is final or final enough.
+    decision: Option<Decision>,
+    /// Since when the face may have been exchanged for another.
+    doubtful_since: Option<Monotonic>,
+}
+
+/// The joined parts. One thread owns it.
+pub struct Pipeline {
+    vision: Box<dyn Vision>,
+    gallery: GalleryHandle,
+    clock: Arc<dyn Clock>,
+    config: PipelineConfig,
+    trackers: HashMap<CameraId, Tracker>,
+    tracks: HashMap<TrackId, TrackState>,
+    minted: u64,
+    searched: Arc<Gallery>,
+}
+
+impl Pipeline {
+    pub fn new(vision: Box<dyn Vision>, gallery: GalleryHandle, clock: Arc<dyn Clock>, config: PipelineConfig) -> Self {
+        let searched = gallery.snapshot();
+        Self { vision, gallery, clock, config, trackers: HashMap::new(), tracks: HashMap::new(), minted: 0, searched }
+    }
+
+    /// The models, for work that is served between frames (enrolment).
+    pub fn vision(&mut self) -> &mut dyn Vision {
+        &mut *self.vision
+    }
+
+    /// Looks at one frame. Every live face of it gives one sighting, undecided ones too.
+    pub fn step(&mut self, frame: Frame) -> Result<StepOutcome, StepError> {
+        let mut outcome = StepOutcome::default();
+        let (counter, camera, now) = (frame.counter.clone(), frame.camera.clone(), frame.captured_at);
+        let mut watch = StopWatch::start(Arc::clone(&self.clock));
+        let picture = frame.into_rgb().map_err(|cause| StepError::BadFrame { camera: camera.clone(), cause })?;
+        outcome.times.push(watch.lap(Stage::Decode));
+        let detections = self.vision.detect(&picture)?;
+        outcome.times.push(watch.lap(Stage::Detect));
+        let mut tracked = self.follow(&camera, now, &detections);
+        outcome.times.push(watch.lap(Stage::Track));
+        let wanted = self.gate(&picture, &detections, &tracked, now, &mut outcome.refused);
+        outcome.times.push(watch.lap(Stage::Gate));
+        self.embed(wanted, &camera, &mut tracked, now)?;
+        outcome.times.push(watch.lap(Stage::Embed));
+        outcome.decided = self.decide(&tracked);
+        outcome.times.push(watch.lap(Stage::Decide));
+        outcome.sightings = tracked
+            .iter()
+            .map(|t| Sighting {
+                counter: counter.clone(),
+                camera: camera.clone(),
+                track: t.track,
+                bounds: detections[t.detection].bounds,
+                decision: self.tracks.get(&t.track).map_or(Decision::Undecided(None), |s| s.reported(&self.config)),
+                seen_at: now,
+            })
+            .collect();
+        Ok(outcome)
+    }
+
+    fn mint(minted: &mut u64) -> TrackId {
+        *minted += 1;
+        TrackId(*minted)
+    }
+
+    fn follow(&mut self, camera: &CameraId, now: Monotonic, detections: &[Detection]) -> Vec<Tracked> {
+        let config = &self.config.track;
+        let tracker = self.trackers.entry(camera.clone()).or_insert_with(|| Tracker::new(config.clone()));
+        let minted = &mut self.minted;
+        let mut tracked = tracker.update(now, detections, &mut || Self::mint(minted));
+        for t in &mut tracked {
+            let state = self.tracks.entry(t.track).or_default();
+            if t.continuity == Continuity::Doubtful && !state.shots.is_empty() {
+                state.doubtful_since.get_or_insert(now);
+            }
+            let overdue = |since: Monotonic| now.since(since) > self.config.recheck_within;
+            if state.doubtful_since.is_some_and(overdue) {
+                t.track = renew(tracker, &mut self.tracks, t.track, Self::mint(minted));
+            }
+        }
+        let live: HashSet<TrackId> = self.trackers.values().flat_map(Tracker::live).collect();
+        self.tracks.retain(|id, _| live.contains(id));
+        tracked
+    }
+
+    /// Aligns and measures the faces that are worth a shot, and keeps the best few that pass.
+    fn gate(
+        &mut self,
+        picture: &RgbImage,
+        detections: &[Detection],
+        tracked: &[Tracked],
+        now: Monotonic,
+        refused: &mut Vec<QualityReason>,
+    ) -> Vec<(usize, FaceChip, f32)> {
+        let mut wanted = Vec::new();
+        for (index, t) in tracked.iter().enumerate() {
+            let Some(state) = self.tracks.get_mut(&t.track) else { continue };
+            if !state.wants_shot(now, &self.config) {
+                continue;
+            }
+            let found = portrait(&*self.vision, picture, &detections[t.detection]);
+            let reason = match &found {
+                Ok(face) => face.quality.reasons.first().copied(),
+                Err(reason) => Some(*reason),
+            };
+            state.last_reason = reason;
+            match (found, reason) {
+                (Ok(face), None) if state.is_worth(face.quality.score, &self.config) => {
+                    wanted.push((index, face.chip, face.quality.score));
+                }
+                (_, Some(reason)) => refused.push(reason),
+                _ => {}
+            }
+        }
+        wanted.sort_by(|a, b| b.2.total_cmp(&a.2));
+        wanted.truncate(self.config.embeds_per_frame);
+        wanted
+    }
+
+    fn embed(
+        &mut self,
+        wanted: Vec<(usize, FaceChip, f32)>,
+        camera: &CameraId,
+        tracked: &mut [Tracked],
+        now: Monotonic,
+    ) -> Result<(), StepError> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (places, chips): (Vec<(usize, f32)>, Vec<FaceChip>) =
+            wanted.into_iter().map(|(index, chip, quality)| ((index, quality), chip)).unzip();
+        let embeddings = self.vision.embed(&chips)?;
+        let same_face = self.vision.pack().thresholds.threshold(self.config.decision.maybe_fpir, 1, 1, 1);
+        for ((index, quality), embedding) in places.into_iter().zip(embeddings) {
+            let track = &mut tracked[index].track;
+            let exchanged = self.tracks.get(track).is_some_and(|s| s.is_exchanged(&embedding, same_face));
+            if exchanged && let Some(tracker) = self.trackers.get_mut(camera) {
+                *track = renew(tracker, &mut self.tracks, *track, Self::mint(&mut self.minted));
+            }
+            let state = self.tracks.entry(*track).or_default();
+            state.add(Shot { embedding, quality }, now, self.config.shots);
+        }
+        Ok(())
+    }
+
+    /// Concludes on the tracks of this frame that have something new: a shot, or a changed gallery.
+    fn decide(&mut self, tracked: &[Tracked]) -> Vec<(TrackId, Decision)> {
+        let gallery = self.gallery.snapshot();
+        if !Arc::ptr_eq(&gallery, &self.searched) {
+            // Enrolled, erased or withdrawn customers: what is known is judged anew, without a new look.
+            self.tracks.values_mut().for_each(|state| state.decision = None);
+            self.searched = Arc::clone(&gallery);
+        }
+        let (config, table) = (&self.config.decision, &self.vision.pack().thresholds);
+        let mut taken = HashSet::new();
+        let mut open: Vec<(TrackId, Ranked)> = Vec::new();
+        for t in tracked {
+            let Some(state) = self.tracks.get(&t.track) else { continue };
+            match &state.decision {
+                Some(Decision::Match(candidate)) => {
+                    taken.insert(candidate.customer);
+                }
+                Some(_) => {}
+                None => open.extend(conclude(&gallery, &state.shots, table, config).map(|ranked| (t.track, ranked))),
+            }
+        }
+        let rankings: Vec<Ranked> = open.iter().map(|(_, ranked)| ranked.clone()).collect();
+        let decisions = settle(&rankings, &taken, config);
+        let mut news = Vec::new();
+        for ((track, _), decision) in open.into_iter().zip(decisions) {
+            if let Some(state) = self.tracks.get_mut(&track) {
+                let before = state.reported(&self.config);
+                state.decision = Some(decision);
+                let after = state.reported(&self.config);
+                if before != after {
+                    news.push((track, after));
+                }
+            }
+        }
+        news
+    }
+}
+
+/// The face followed as `old` turned out to be (or may be) somebody else's: a new track, nothing inherited.
+fn renew(tracker: &mut Tracker, tracks: &mut HashMap<TrackId, TrackState>, old: TrackId, new: TrackId) -> TrackId {
+    tracker.split(old, new);
+    tracks.remove(&old);
+    tracks.insert(new, TrackState::default());
+    new
+}
+
+impl TrackState {
+    /// Whether this track may cost another look: it is undecided, or its face may have been exchanged.
+    fn wants_shot(&self, now: Monotonic, config: &PipelineConfig) -> bool {
+        let rested = self.last_shot_at.is_none_or(|last| now.since(last) >= config.shot_spacing);
+        let matched = matches!(self.decision, Some(Decision::Match(_)));
+        rested && (self.doubtful_since.is_some() || !matched)
+    }
+
+    /// Whether a shot of this quality can change anything.
+    fn is_worth(&self, quality: f32, config: &PipelineConfig) -> bool {
+        let (best, worst) =
+            (self.shots.first().map_or(0.0, |s| s.quality), self.shots.last().map_or(0.0, |s| s.quality));
+        if self.doubtful_since.is_some() || self.shots.len() < config.shots {
+            return true;
+        }
+        // Somebody who came closer or turned to the camera after the attempts were spent deserves a new look.
+        if self.attempts < config.attempts { quality > worst } else { quality > best * 1.25 }
+    }
+
+    /// Whether a shot of a doubtful track is of another face than the shots before.
+    fn is_exchanged(&self, shot: &Embedding, same_face: Similarity) -> bool {
+        let before = fuse(self.shots.iter().map(|s| &s.embedding));
+        self.doubtful_since.is_some() && before.is_some_and(|b| b.similarity(shot) < same_face)
+    }
+
+    fn add(&mut self, shot: Shot, now: Monotonic, keep: usize) {
+        let place = self.shots.partition_point(|s| s.quality >= shot.quality);
+        self.shots.insert(place, shot);
+        self.shots.truncate(keep.max(1));
+        self.attempts += 1;
+        self.last_shot_at = Some(now);
+        self.doubtful_since = None;
+        if !matches!(self.decision, Some(Decision::Match(_))) {
+            self.decision = None;
+        }
+    }
+
+    /// The decision as others see it. A match counts at once; "maybe" and "no match" only when enough shots
+    /// were collected that the next one will hardly change them, so that a screen does not flicker.
+    fn reported(&self, config: &PipelineConfig) -> Decision {
+        match &self.decision {
+            Some(decision @ Decision::Match(_)) => decision.clone(),
+            Some(decision) if self.shots.len() >= config.shots => decision.clone(),
+            _ => Decision::Undecided(self.last_reason),
+        }
+    }
+}
+
+struct StopWatch {
+    clock: Arc<dyn Clock>,
+    since: Monotonic,
+}
+
+impl StopWatch {
+    fn start(clock: Arc<dyn Clock>) -> Self {
+        let since = clock.monotonic();
+        Self { clock, since }
+    }
+
+    fn lap(&mut self, stage: Stage) -> (Stage, Duration) {
+        let now = self.clock.monotonic();
+        let took = now - self.since;
+        self.since = now;
+        (stage, took)
+    }
+}

@@ -52,6 +52,16 @@ impl ThresholdTable {
         Ok(Self { rows, evaluation })
     }
 
+    /// The table of a pack that nobody has evaluated yet: it names nobody, whatever the similarity.
+    pub fn uncalibrated() -> Self {
+        Self { rows: Vec::new(), evaluation: String::new() }
+    }
+
+    /// Whether an evaluation stands behind this table.
+    pub fn is_calibrated(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
     pub fn rows(&self) -> &[ThresholdRow] {
         &self.rows
     }
@@ -64,6 +74,9 @@ impl ThresholdTable {
     /// likewise and never extrapolated to a laxer value. Counts take the nearest calibrated count at or
     /// below what is there.
     pub fn threshold(&self, fpir: f64, gallery: usize, templates: usize, shots: usize) -> Similarity {
+        if !self.is_calibrated() {
+            return Similarity(f32::INFINITY);
+        }
         let templates = nearest_at_or_below(self.rows.iter().map(|r| r.templates), templates);
         let of_templates = || self.rows.iter().filter(move |r| r.templates == templates);
         let shots = nearest_at_or_below(of_templates().map(|r| r.shots), shots);

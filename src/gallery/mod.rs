@@ -1,1 +1,9 @@
-//! (being built)
+//! The 1:N side: who of the enrolled a probe resembles, and whether that is enough to say a name.
+//!
+//! Vectors and their fusion are `face::embedding`'s; following a face through frames is `crate::track`'s.
+
+mod decide;
+mod index;
+
+pub use decide::{DecisionConfig, Ranked, Shot, conclude, settle};
+pub use index::{Gallery, GalleryHandle};

@@ -3,7 +3,17 @@
 //! Only here is ONNX Runtime named. Following faces through frames is `crate::track`'s; whose face it is,
 //! `crate::gallery`'s.
 
+mod heads;
 pub mod manifest;
+mod onnx;
+mod pack;
+mod portrait;
+pub mod quality;
+pub mod runtime;
+
+pub use onnx::OnnxVision;
+pub use pack::{PackError, VisionConfig, open, verify_files};
+pub use portrait::{Portrait, portrait, subject};
 
 use image::RgbImage;
 

@@ -1,0 +1,189 @@
+//! A pack's two graphs behind the [`Vision`] trait: scaling, normalising, running, decoding.
+//!
+//! Checking graphs against their manifest is `vision::pack`'s; decode heads are `vision::heads`.
+
+use std::borrow::Cow;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use ort::session::Session;
+use ort::value::TensorRef;
+
+use super::heads::{self, Output};
+use super::manifest::{ChannelOrder, DetectorManifest, EmbedderManifest, PixelFormat};
+use super::quality::{self, QualityConfig};
+use super::{PackFacts, Vision, VisionError};
+use crate::face::{Detection, Embedding, FaceChip, Point, Quality};
+
+/// The models of a checked pack, with one ONNX Runtime session each. Made by `pack::open`.
+pub struct OnnxVision {
+    pub(super) facts: PackFacts,
+    pub(super) detector: Detector,
+    pub(super) embedder: Embedder,
+    pub(super) quality: QualityConfig,
+}
+
+impl Vision for OnnxVision {
+    fn pack(&self) -> &PackFacts {
+        &self.facts
+    }
+
+    fn detect(&mut self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
+        self.detector.detect(picture)
+    }
+
+    fn quality(&self, picture: &RgbImage, detection: &Detection, chip: &FaceChip) -> Quality {
+        quality::judge(&quality::measure(picture, detection, chip), &self.quality)
+    }
+
+    fn embed(&mut self, chips: &[FaceChip]) -> Result<Vec<Embedding>, VisionError> {
+        // One by one: the graph's cost is linear in the batch, and a fixed shape keeps its buffers.
+        chips.iter().map(|chip| self.embedder.embed(chip)).collect()
+    }
+}
+
+pub(super) struct Detector {
+    pub session: Session,
+    pub manifest: DetectorManifest,
+    /// Longest side in pixels at which pictures are looked at; larger ones are scaled down.
+    pub long_side: u32,
+    pub resizer: Resizer,
+    pub tensor: Vec<f32>,
+}
+
+impl Detector {
+    fn detect(&mut self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
+        let canvas = self.canvas(picture.width(), picture.height());
+        let scale = scale_into(picture, canvas);
+        let scaled = self.scaled(picture, scale)?;
+        let (width, height) = (canvas.0 as usize, canvas.1 as usize);
+        self.tensor.clear();
+        self.tensor.resize(3 * width * height, 0.0);
+        fill_tensor(&scaled, &self.manifest.input.pixels, &mut self.tensor, (width, height));
+
+        let failed = |cause: ort::Error| inference("detector", &cause);
+        let tensor =
+            TensorRef::from_array_view(([1usize, 3, height, width], self.tensor.as_slice())).map_err(failed)?;
+        let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
+        let mut outputs = Vec::with_capacity(self.manifest.outputs.len());
+        for name in &self.manifest.outputs {
+            let (shape, values) = results[name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
+            outputs.push(Output { shape: shape.iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect(), values });
+        }
+        let found = heads::decode(self.manifest.head, &outputs, canvas, self.manifest.confidence)?;
+        let mut kept = heads::suppress(found, self.manifest.nms_iou);
+        kept.iter_mut().for_each(|detection| rescale(detection, 1.0 / scale));
+        Ok(kept)
+    }
+
+    /// The graph's input size for a picture: fixed by the graph, or the picture's shape scaled to the
+    /// long side and rounded to the graph's multiple — down when scaling (a little smaller is cheaper),
+    /// up when not (padding loses nothing).
+    fn canvas(&self, width: u32, height: u32) -> (u32, u32) {
+        if let Some([width, height]) = self.manifest.input.fixed_size {
+            return (width, height);
+        }
+        let multiple = self.manifest.input.multiple_of.max(1);
+        let longest = width.max(height).max(1);
+        if longest <= self.long_side {
+            return (width.max(1).next_multiple_of(multiple), height.max(1).next_multiple_of(multiple));
+        }
+        let down = |side: u32| {
+            let scaled = (f64::from(side) * f64::from(self.long_side) / f64::from(longest)) as u32;
+            (scaled / multiple * multiple).max(multiple)
+        };
+        (down(width), down(height))
+    }
+
+    fn scaled<'p>(&mut self, picture: &'p RgbImage, scale: f32) -> Result<Cow<'p, RgbImage>, VisionError> {
+        if scale == 1.0 {
+            return Ok(Cow::Borrowed(picture));
+        }
+        let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
+        let (width, height) = (side(picture.width()), side(picture.height()));
+        let failed = |cause: &dyn std::fmt::Display| VisionError::Inference {
+            model: "detector",
+            cause: format!("a picture of {}×{} pixels could not be scaled: {cause}", picture.width(), picture.height()),
+        };
+        let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+            .map_err(|e| failed(&e))?;
+        let mut target = Image::new(width, height, PixelType::U8x3);
+        // A bilinear convolution widens with the scale, so it low-passes where it shrinks.
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.resizer.resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
+        let image = RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| failed(&"wrong size"))?;
+        Ok(Cow::Owned(image))
+    }
+}
+
+/// The factor by which `picture` must shrink to fit `canvas`; never above 1.
+fn scale_into(picture: &RgbImage, canvas: (u32, u32)) -> f32 {
+    let x = canvas.0 as f32 / picture.width().max(1) as f32;
+    let y = canvas.1 as f32 / picture.height().max(1) as f32;
+    x.min(y).min(1.0)
+}
+
+fn rescale(detection: &mut Detection, by: f32) {
+    let point = |p: Point| Point { x: p.x * by, y: p.y * by };
+    detection.landmarks.0 = detection.landmarks.0.map(point);
+    let b = &mut detection.bounds;
+    (b.x1, b.y1, b.x2, b.y2) = (b.x1 * by, b.y1 * by, b.x2 * by, b.y2 * by);
+}
+
+pub(super) struct Embedder {
+    pub session: Session,
+    pub manifest: EmbedderManifest,
+    pub tensor: Vec<f32>,
+}
+
+impl Embedder {
+    fn embed(&mut self, chip: &FaceChip) -> Result<Embedding, VisionError> {
+        let side = self.manifest.input.side as usize;
+        if chip.image.dimensions() != (self.manifest.input.side, self.manifest.input.side) {
+            return Err(VisionError::UnexpectedOutput {
+                model: "embedder",
+                got: format!("a chip of {:?} pixels", chip.image.dimensions()),
+                expected: format!("{side}×{side}"),
+            });
+        }
+        self.tensor.resize(3 * side * side, 0.0);
+        fill_tensor(&chip.image, &self.manifest.input.pixels, &mut self.tensor, (side, side));
+        let failed = |cause: ort::Error| inference("embedder", &cause);
+        let tensor = TensorRef::from_array_view(([1usize, 3, side, side], self.tensor.as_slice())).map_err(failed)?;
+        let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
+        let (_, values) = results[self.manifest.output.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
+        let unexpected = |got: String| VisionError::UnexpectedOutput {
+            model: "embedder",
+            got,
+            expected: format!("{} finite values", self.manifest.dimension),
+        };
+        if values.len() != self.manifest.dimension {
+            return Err(unexpected(format!("{} values", values.len())));
+        }
+        Embedding::from_raw(values.to_vec()).ok_or_else(|| unexpected("a zero or non-finite vector".to_owned()))
+    }
+}
+
+fn inference(model: &'static str, cause: &ort::Error) -> VisionError {
+    VisionError::Inference { model, cause: cause.to_string().lines().next().unwrap_or_default().to_owned() }
+}
+
+/// Writes `image` at the top left of a planar `[3, height, width]` tensor, normalised; the rest stays.
+fn fill_tensor(image: &RgbImage, format: &PixelFormat, tensor: &mut [f32], (width, height): (usize, usize)) {
+    let plane = width * height;
+    let row_pixels = image.width() as usize;
+    for (channel, values) in tensor.chunks_exact_mut(plane).enumerate() {
+        let byte = match format.channels {
+            ChannelOrder::Rgb => channel,
+            ChannelOrder::Bgr => 2 - channel,
+        };
+        let (mean, scale) = (format.mean[channel], 1.0 / format.std[channel]);
+        let rows = image.as_raw().chunks_exact(row_pixels * 3);
+        for (target, source) in values.chunks_exact_mut(width).zip(rows) {
+            for (value, pixel) in target.iter_mut().zip(source.as_chunks::<3>().0) {
+                *value = (f32::from(pixel[byte]) - mean) * scale;
+            }
+        }
+    }
+}
