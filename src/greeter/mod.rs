@@ -1,7 +1,12 @@
-//! From visit events to what the screen shows and what the store records.
+//! From visit events to what the screen shows and what the store records: shown first, committed at once after.
 //!
-//! When a visit opens and closes is `crate::visit`'s; the phrase is `crate::greeting`'s.
+//! When a visit opens and closes is `crate::visit`'s; the phrase is `crate::greeting`'s; threads are
+//! `crate::app`'s.
 
+mod desk;
+mod journal;
 mod state;
 
+pub use desk::{Desk, DeskConfig};
+pub use journal::Journal;
 pub use state::{Answer, AnswerError, CandidateCard, CounterState, Counters, Greeted, Present, Verdict};
