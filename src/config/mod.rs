@@ -1,0 +1,297 @@
+//! `snova.toml` as validated, ready values.
+//!
+//! Reading the file key by key is `sections`' and `reader`'s; turning these values into each part's own
+//! settings is `crate::app`'s. Every key with its default is documented in `firmware-config/snova.toml`.
+
+mod reader;
+mod sections;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::face::{CameraId, CounterId};
+use crate::greeting::DayHours;
+use crate::i18n::Language;
+
+/// Where the file is looked for, in this order, when no path is given.
+pub const SEARCH_PATHS: [&str; 2] = ["./snova.toml", "/etc/snova/snova.toml"];
+
+/// The whole configuration of a box. A part never gets this, only what is its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub device: Device,
+    pub web: Web,
+    pub runtime: Runtime,
+    pub recognition: Recognition,
+    pub visit: Visit,
+    /// The local hours at which the greeting changes.
+    pub greeting: DayHours,
+    pub store: Store,
+    pub log: Log,
+    /// At least one; names are unique, camera names on the whole box.
+    pub counters: Vec<Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    pub name: String,
+    /// The language of counters and customers that have none of their own.
+    pub language: Language,
+    pub time_zone: TimeZone,
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Web {
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// The ONNX Runtime library; `None` is the one that `snova setup` fetches.
+    pub library: Option<PathBuf>,
+    /// The folder of model packs; `None` is the one that `snova setup` fills.
+    pub packs_dir: Option<PathBuf>,
+    pub pack: String,
+    pub allow_noncommercial: bool,
+    /// Inference threads.
+    pub threads: usize,
+}
+
+/// How sure a greeting must be, and of which shots.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recognition {
+    /// The share of searches for a stranger that may end in a name.
+    pub fpir: f64,
+    /// The same for a question to the cashier; at least `fpir`.
+    pub maybe_fpir: f64,
+    /// How far the best candidate's similarity must lead the second's.
+    pub margin: f32,
+    /// Best shots of a track that are fused into a probe.
+    pub shots: usize,
+    /// Shots without which nothing is decided.
+    pub min_shots: usize,
+    /// Usable frames after which a track without a decision is given up; at least `shots`.
+    pub attempts: usize,
+    /// The longer side of the picture given to the detector, in pixels.
+    pub detect_long_side: u32,
+    /// The narrower side of the smallest face that is used, in pixels of the camera's picture.
+    pub min_face_px: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// How long somebody stands at the counter before a visit opens.
+    pub dwell: Duration,
+    /// How long nobody sees them before it closes.
+    pub absence: Duration,
+    /// Who returns within this time continues the visit; zero never merges, else at least `absence`.
+    pub merge: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The largest database, in MB (10⁶ bytes); `None` has no bound.
+    pub max_mb: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub level: tracing::Level,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    pub name: CounterId,
+    /// Its own or the device's.
+    pub language: Language,
+    pub cameras: Vec<Camera>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Camera {
+    pub name: CameraId,
+    pub source: Source,
+    pub path: PathBuf,
+    /// Whether a recording begins anew at its end.
+    pub repeat: bool,
+}
+
+/// What a camera's pictures come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A scene that is drawn from a description.
+    Scene,
+    /// A video file.
+    Video,
+    /// A folder of pictures.
+    Images,
+}
+
+impl Source {
+    const ALL: [(&'static str, Self); 3] = [("scene", Self::Scene), ("video", Self::Video), ("images", Self::Images)];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scene => "scene",
+            Self::Video => "video",
+            Self::Images => "images",
+        }
+    }
+}
+
+/// Why there is no configuration. Every fault of a file is one line of the text.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("there is no configuration file {path}; check --config, or leave it out to use the defaults", path = .0.display())]
+    Missing(PathBuf),
+    #[error("cannot read the configuration file {path}: {cause}; check that it is a UTF-8 text that this account may read", path = .path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+impl Config {
+    /// Reads the file at `path`; without a path the first of [`SEARCH_PATHS`] that exists, or else the
+    /// defaults.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        match path {
+            Some(path) => Self::read(path)?.ok_or_else(|| ConfigError::Missing(path.to_owned())),
+            None => Self::search(SEARCH_PATHS.map(Path::new)),
+        }
+    }
+
+    /// Parses configuration text; `path` is for the errors only.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut faults = reader::Faults::new(text, path);
+        let config = sections::config(&mut faults);
+        let lines = faults.into_lines();
+        if lines.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(lines)) }
+    }
+
+    fn search<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, ConfigError> {
+        for path in paths {
+            if let Some(config) = Self::read(path)? {
+                return Ok(config);
+            }
+        }
+        Ok(Self::default())
+    }
+
+    /// `None` where there is no file.
+    fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path).map(Some),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(ConfigError::Unreadable { path: path.to_owned(), cause }),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let device = Device::default();
+        let counters = vec![Counter::named("till-1", device.language)];
+        Self {
+            device,
+            web: Web::default(),
+            runtime: Runtime::default(),
+            recognition: Recognition::default(),
+            visit: Visit::default(),
+            greeting: DayHours::default(),
+            store: Store { max_mb: None },
+            log: Log { level: tracing::Level::INFO },
+            counters,
+        }
+    }
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self {
+            name: "snova".to_owned(),
+            language: Language::Russian,
+            time_zone: TimeZone::system(),
+            data_dir: PathBuf::from("/var/lib/snova"),
+        }
+    }
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8642)) }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            library: None,
+            packs_dir: None,
+            pack: "centerface-mobilefacenet".to_owned(),
+            allow_noncommercial: false,
+            threads: 1,
+        }
+    }
+}
+
+impl Default for Recognition {
+    fn default() -> Self {
+        Self {
+            fpir: 0.001,
+            maybe_fpir: 0.01,
+            margin: 0.05,
+            shots: 5,
+            min_shots: 3,
+            attempts: 20,
+            detect_long_side: 480,
+            min_face_px: 60,
+        }
+    }
+}
+
+impl Default for Visit {
+    fn default() -> Self {
+        Self {
+            dwell: Duration::from_millis(400),
+            absence: Duration::from_millis(2_500),
+            merge: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Counter {
+    fn named(name: &str, language: Language) -> Self {
+        Self { name: CounterId::new(name), language, cameras: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_file_of_the_search_wins_and_none_means_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("a.toml"), dir.path().join("b.toml"));
+        let search = || Config::search([first.as_path(), second.as_path()]);
+        assert_eq!(search().unwrap(), Config::default());
+        std::fs::write(&second, "[device]\nname = \"second\"\n").unwrap();
+        assert_eq!(search().unwrap().device.name, "second");
+        std::fs::write(&first, "[device]\nname = \"first\"\n").unwrap();
+        assert_eq!(search().unwrap().device.name, "first");
+    }
+
+    #[test]
+    fn every_key_that_is_read_stands_in_the_documented_file() {
+        let documented = include_str!("../../firmware-config/snova.toml");
+        let all = sections::uncommented(documented, true);
+        let mut faults = reader::Faults::new(&all, Path::new("snova.toml"));
+        sections::config(&mut faults);
+        assert_eq!(faults.absent(), Vec::<String>::new());
+        assert_eq!(faults.into_lines(), Vec::<String>::new());
+    }
+}
