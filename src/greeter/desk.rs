@@ -125,7 +125,10 @@ impl Desk {
         self.journal.flush();
         let lost = self.journal.unsaved();
         if lost > 0 {
-            tracing::error!(visits = lost, "visits could not be recorded before the stop and are lost; free disk space");
+            tracing::error!(
+                visits = lost,
+                "visits could not be recorded before the stop and are lost; free disk space"
+            );
         }
     }
 
@@ -148,7 +151,9 @@ impl Desk {
         let (id, visit) = place(event);
         let since = self.clock.wall().at;
         let who = match event {
-            VisitEvent::Opened { customer, .. } | VisitEvent::Reassigned { customer, .. } => self.card(id, *customer, true),
+            VisitEvent::Opened { customer, .. } | VisitEvent::Reassigned { customer, .. } => {
+                self.card(id, *customer, true)
+            }
             VisitEvent::Returned { customer, .. } => self.card(id, *customer, false),
             VisitEvent::Suggested { candidates, .. } => self.question(candidates),
             VisitEvent::Confirmed { .. } | VisitEvent::Closed { .. } => return,
@@ -225,8 +230,7 @@ impl Desk {
 
     fn drop_customers(&mut self, now: Monotonic, gone: &[CustomerId]) {
         for customer in gone {
-            let events: Vec<VisitEvent> =
-                self.counters.values_mut().flat_map(|c| c.visits.forget(*customer)).collect();
+            let events: Vec<VisitEvent> = self.counters.values_mut().flat_map(|c| c.visits.forget(*customer)).collect();
             self.carry_out(now, &events);
         }
     }

@@ -25,7 +25,7 @@ pub struct QualityConfig {
 impl Default for QualityConfig {
     fn default() -> Self {
         Self {
-            min_face_px: 56.0,
+            min_face_px: 60.0,
             min_share_inside: 0.85,
             max_turn: 0.6,
             brightness: (40.0, 230.0),
