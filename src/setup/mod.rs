@@ -1,1 +1,4 @@
 //! (being built)
+pub mod convert;
+pub mod onnx;
+pub mod tfjs;

@@ -3,7 +3,9 @@
 //! Only here is ONNX Runtime named. Following faces through frames is `crate::track`'s; whose face it is,
 //! `crate::gallery`'s.
 
+pub mod golden;
 pub mod manifest;
+pub mod runtime;
 
 use image::RgbImage;
 
