@@ -84,12 +84,7 @@ impl Attribute {
     }
 
     pub fn ints(name: &str, values: &[i64]) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ints: values.to_vec(),
-            kind: Some(ATTRIBUTE_INTS),
-            ..Self::default()
-        }
+        Self { name: Some(name.to_owned()), ints: values.to_vec(), kind: Some(ATTRIBUTE_INTS), ..Self::default() }
     }
 }
 

@@ -132,11 +132,9 @@ mod tests {
     #[test]
     fn tensors_are_read_in_the_order_of_the_manifest() {
         let bytes: Vec<u8> = [1f32, 2.0, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let weights = read(
-            r#"{"name":"a","shape":[2],"dtype":"float32"},{"name":"axis","shape":[],"dtype":"int32"}"#,
-            &bytes,
-        )
-        .unwrap();
+        let weights =
+            read(r#"{"name":"a","shape":[2],"dtype":"float32"},{"name":"axis","shape":[],"dtype":"int32"}"#, &bytes)
+                .unwrap();
         assert_eq!(weights.get("a", &[2]).unwrap(), [1.0, 2.0]);
         assert!(matches!(weights.get("axis", &[]), Err(TfjsError::NoTensor(_))));
         assert!(matches!(weights.get("a", &[1, 2]), Err(TfjsError::Shape { .. })));

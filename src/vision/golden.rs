@@ -87,10 +87,8 @@ pub fn check<'a>(onnx: &Path, cases: impl IntoIterator<Item = &'a GoldenCase>) -
         model: onnx.to_owned(),
         cause: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     };
-    let mut session = Session::builder(runtime::environment()?)
-        .map_err(run_error)?
-        .commit_from_file(onnx)
-        .map_err(run_error)?;
+    let mut session =
+        Session::builder(runtime::environment()?).map_err(run_error)?.commit_from_file(onnx).map_err(run_error)?;
     for case in cases {
         let input = Tensor::from_array((case.shape, case.values())).map_err(run_error)?;
         let outputs = session.run(ort::inputs![input]).map_err(run_error)?;

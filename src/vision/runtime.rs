@@ -56,7 +56,12 @@ pub(super) fn environment() -> Result<&'static Environment, RuntimeError> {
 }
 
 fn locate(path: &Path) -> Result<PathBuf, RuntimeError> {
-    let looked_at = if path.is_dir() { vec![path.join(LIBRARY)] } else { vec![path.to_owned(), path.join(LIBRARY)] };
+    let is_named_like_one = path.to_string_lossy().contains(".so");
+    let looked_at = match (path.is_dir(), is_named_like_one) {
+        (true, _) => vec![path.join(LIBRARY)],
+        (false, true) => vec![path.to_owned()],
+        (false, false) => vec![path.to_owned(), path.join(LIBRARY)],
+    };
     // The loader would look for a relative path beside the executable first.
     match looked_at.iter().find(|file| file.is_file()).map(std::path::absolute) {
         Some(Ok(file)) => Ok(file),
@@ -86,6 +91,8 @@ mod tests {
         assert!(text.contains("runtime and ") && text.contains(LIBRARY) && text.contains("`snova setup`"), "{text}");
         let text = locate(folder.path()).unwrap_err().to_string();
         assert!(text.contains(LIBRARY) && !text.contains(" and "), "{text}");
+        let text = locate(&folder.path().join(LIBRARY)).unwrap_err().to_string();
+        assert_eq!(text.matches(LIBRARY).count(), 1, "{text}");
     }
 
     #[test]
