@@ -128,7 +128,7 @@ impl ScriptedVision {
     pub fn embedding(&self, face: Face) -> Embedding {
         let dimension = self.facts.dimension;
         let noise = noise_of(&format!("shot {} {}", self.name(face.person), face.shot), dimension);
-        let values = self.direction(face.person).iter().zip(noise).map(|(d, n)| d + self.noise * n);
+        let values = self.direction(face.person).into_iter().zip(noise).map(|(d, n)| d + self.noise * n);
         Embedding::from_raw(values.collect()).expect("a direction and noise do not cancel out")
     }
 
