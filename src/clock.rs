@@ -62,11 +62,15 @@ pub trait Clock: Send + Sync {
 
     /// A new UUIDv7: unique everywhere, ordered by this clock's wall time, so it may travel to a centre.
     fn mint(&self) -> Uuid {
-        let at = self.wall().at;
-        let seconds = u64::try_from(at.as_second()).unwrap_or(0);
-        let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
-        Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+        mint_at(self.wall().at)
     }
+}
+
+/// A new UUIDv7 for something that happened at `at`, where the time travels with the data and no clock does.
+pub fn mint_at(at: jiff::Timestamp) -> Uuid {
+    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
+    let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
 }
 
 /// The machine's own clocks.

@@ -1,0 +1,142 @@
+//! Opening the database file: folder, permissions, pragmas, schema, and the refusals that go with them.
+//!
+//! What is asked of an open database is in the sibling files.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::error::{Fault, StoreError, folder_error};
+use super::{FILE_NAME, StoreConfig};
+
+/// "Snva": tells `file(1)`, and us, whose database it is.
+const APPLICATION_ID: i64 = 0x536e_7661;
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Releases before this may corrupt a database in WAL mode when two connections write and checkpoint at once.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+pub(super) fn refuse_old_sqlite(number: i32, text: &str) -> Result<(), StoreError> {
+    if number < OLDEST_SQLITE {
+        return Err(StoreError::OldSqlite { found: text.to_owned(), needed: "3.51.3" });
+    }
+    Ok(())
+}
+
+/// Makes folder (0700) and file (0600) where missing, and closes a file that others may read.
+pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|cause| folder_error(dir, cause))?;
+    let path = dir.join(FILE_NAME);
+    let private = || -> io::Result<()> {
+        let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path)?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        }
+        Ok(())
+    };
+    private().map_err(|cause| folder_error(&path, cause))?;
+    Ok(path)
+}
+
+/// The one writing connection. Nothing is changed in a file that is not ours.
+pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
+    let mut connection = open(path, config)?;
+    let fresh = is_fresh(&connection, path)?;
+    if connection.is_readonly("main")? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() }.into());
+    }
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::ReadOnly { path: path.to_owned() }.into());
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    if let Some(max_bytes) = config.max_bytes {
+        let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.unsigned_abs();
+        let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(i64::MAX);
+        connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
+    }
+    if fresh {
+        create_tables(&mut connection, path)?;
+    }
+    Ok(connection)
+}
+
+/// The reading connection: it cannot write even by mistake.
+pub(super) fn open_reader(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
+    let connection = open(path, config)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn open(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(config.busy_timeout)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    // Nothing of a customer goes to a temporary file outside the data folder.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+/// Whether the file is an empty one to be made ours; an error when it is another's or a newer Snova's.
+fn is_fresh(connection: &Connection, path: &Path) -> Result<bool, Fault> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, version, tables) {
+        (0, 0, 0) => Ok(true),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(false),
+        (APPLICATION_ID, found, _) => {
+            Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION }.into())
+        }
+        _ => Err(StoreError::Foreign { path: path.to_owned() }.into()),
+    }
+}
+
+/// All tables and both marks in one transaction, unless another process was faster.
+fn create_tables(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if is_fresh(&tx, path)? {
+        tx.execute_batch(SCHEMA)?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+/// The first thing SQLite finds wrong with pages, indices or references.
+pub(super) fn first_damage(tx: &Transaction<'_>) -> Result<Option<String>, Fault> {
+    let verdict: String = tx.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Ok(Some(verdict.replace('\n', " ")));
+    }
+    let mut dangling = tx.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = dangling.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+    Ok(Some(format!("a row of {table} refers to a missing row of {parent}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sqlite_with_the_wal_reset_fault_is_refused() {
+        let refused = refuse_old_sqlite(3_051_002, "3.51.2").expect_err("3.51.2 has the fault");
+        assert!(refused.to_string().contains("3.51.2") && refused.to_string().contains("3.51.3"), "{refused}");
+        assert!(refuse_old_sqlite(3_051_003, "3.51.3").is_ok());
+    }
+
+    #[test]
+    fn the_sqlite_that_is_built_in_is_new_enough() {
+        assert!(refuse_old_sqlite(rusqlite::version_number(), rusqlite::version()).is_ok());
+    }
+}

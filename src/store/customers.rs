@@ -1,0 +1,191 @@
+//! Customers and their templates: enrolled together, read for screens and for the gallery.
+//!
+//! Consent history is `consents`, removal is `erasure`; which photo is good enough is `crate::enrolment`'s.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{Row, Transaction, params};
+
+use super::error::{Fault, StoreError};
+use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
+use super::{Seal, Store, consents};
+use crate::clock::mint_at;
+use crate::customer::{Card, Consent, Customer, CustomerId, PersonName, Purpose};
+use crate::face::{Embedding, Template};
+use crate::i18n::Language;
+
+/// A customer about to be enrolled; the name is one that [`PersonName::checked`] passed.
+#[derive(Clone)]
+pub struct NewCustomer {
+    pub id: CustomerId,
+    pub name: PersonName,
+    pub language: Option<Language>,
+    pub tier: Option<String>,
+    pub note: Option<String>,
+    pub consent: Consent,
+    pub enrolled_at: Timestamp,
+}
+
+impl fmt::Debug for NewCustomer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewCustomer({}, …)", self.id)
+    }
+}
+
+/// Visits count once they are over, so that a card shows what was before the present one.
+const CUSTOMER_COLUMNS: &str = "SELECT c.id, c.sealed, c.enrolled_at,
+    (SELECT count(*) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'),
+    (SELECT max(opened_at) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected')
+    FROM customers c";
+
+impl Store {
+    /// Writes customer, consent and templates in one transaction. Refused unless the consent covers
+    /// recognition on `today`, and for an id that is already there.
+    pub fn add_customer(
+        &self,
+        customer: &NewCustomer,
+        templates: &[Template],
+        today: Date,
+    ) -> Result<(), StoreError> {
+        consents::check(customer.id, &customer.consent, Purpose::Recognition, today)?;
+        self.write(|tx| {
+            if exists(tx, customer.id)? {
+                return Err(StoreError::CustomerExists(customer.id).into());
+            }
+            let sealed = CustomerRow::of(customer).seal(self.seal, customer.id)?;
+            tx.execute(
+                "INSERT INTO customers (id, sealed, enrolled_at) VALUES (?1, ?2, ?3)",
+                params![key(customer.id.0), sealed, micros(customer.enrolled_at)],
+            )?;
+            consents::grant(tx, customer.id, &customer.consent, customer.enrolled_at)?;
+            for template in templates {
+                add_template(tx, self.seal, customer, template)?;
+            }
+            gallery_changed(tx)
+        })
+    }
+
+    /// Everybody enrolled, live consent or not, in the order of enrolment.
+    pub fn customers(&self) -> Result<Vec<Customer>, StoreError> {
+        self.read(|tx| {
+            let mut consents = consents::all(tx)?;
+            let mut statement = tx.prepare_cached(&format!("{CUSTOMER_COLUMNS} ORDER BY c.enrolled_at, c.id"))?;
+            let mut rows = statement.query([])?;
+            let mut customers = Vec::new();
+            while let Some(row) = rows.next()? {
+                let consent = consents.remove(&customer_id(row, 0)?);
+                customers.push(self.customer_of(row, consent)?);
+            }
+            Ok(customers)
+        })
+    }
+
+    /// One customer with the card of the visits before the present one; `None` when unknown or erased.
+    pub fn customer(&self, id: CustomerId) -> Result<Option<Customer>, StoreError> {
+        self.read(|tx| {
+            let consent = consents::current(tx, id)?;
+            let mut statement = tx.prepare_cached(&format!("{CUSTOMER_COLUMNS} WHERE c.id = ?1"))?;
+            let mut rows = statement.query(params![key(id.0)])?;
+            rows.next()?.map(|row| self.customer_of(row, consent)).transpose()
+        })
+    }
+
+    /// The embeddings that `pack` made, of customers whose consent covers recognition on `today`: exactly what
+    /// a gallery may hold. In the order of customer ids.
+    pub fn templates(&self, pack: &str, today: Date) -> Result<Vec<(CustomerId, Vec<Embedding>)>, StoreError> {
+        self.read(|tx| {
+            let mut consents = consents::all(tx)?;
+            consents.retain(|_, consent| consent.is_live(Purpose::Recognition, today));
+            let mut statement =
+                tx.prepare_cached("SELECT customer, id, sealed FROM templates WHERE pack = ?1 ORDER BY id")?;
+            let mut rows = statement.query(params![pack])?;
+            let mut found: BTreeMap<CustomerId, Vec<Embedding>> = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let customer = customer_id(row, 0)?;
+                if consents.contains_key(&customer) {
+                    let sealed = row.get_ref(2)?.as_blob().map_err(|_| NOT_BYTES)?;
+                    let embedding = rows::open_embedding(self.seal, uuid(row, 1)?, sealed)?;
+                    found.entry(customer).or_default().push(embedding);
+                }
+            }
+            Ok(found.into_iter().collect())
+        })
+    }
+
+    fn customer_of(&self, row: &Row<'_>, consent: Option<Consent>) -> Result<Customer, Fault> {
+        let id = customer_id(row, 0)?;
+        let sealed = row.get_ref(1)?.as_blob().map_err(|_| NOT_BYTES)?;
+        let personal = CustomerRow::open(self.seal, id, sealed)?;
+        let last_visit: Option<i64> = row.get(4)?;
+        Ok(Customer {
+            id,
+            name: personal.name()?,
+            language: personal.language()?,
+            consent: consent.ok_or(Fault::Row("a customer has no consent"))?,
+            enrolled_at: time(row.get(2)?)?,
+            card: Card {
+                visits: row.get(3)?,
+                last_visit: last_visit.map(time).transpose()?,
+                tier: personal.tier,
+                note: personal.note,
+            },
+        })
+    }
+}
+
+const NOT_BYTES: Fault = Fault::Row("a sealed column holds no bytes");
+
+fn add_template(
+    tx: &Transaction<'_>,
+    seal: Seal,
+    customer: &NewCustomer,
+    template: &Template,
+) -> Result<(), Fault> {
+    let id = mint_at(customer.enrolled_at);
+    tx.execute(
+        "INSERT INTO templates (id, customer, pack, quality, made_at, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            key(id),
+            key(customer.id.0),
+            template.pack,
+            template.quality,
+            micros(customer.enrolled_at),
+            rows::seal_embedding(seal, id, &template.embedding),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Moves [`Store::change_stamp`]; part of every transaction that changes customers, consents or templates.
+pub(super) fn gallery_changed(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.execute("UPDATE upkeep SET gallery = gallery + 1", [])?;
+    Ok(())
+}
+
+pub(super) fn require_customer(tx: &Transaction<'_>, id: CustomerId) -> Result<(), Fault> {
+    if exists(tx, id)? { Ok(()) } else { Err(StoreError::UnknownCustomer(id).into()) }
+}
+
+fn exists(tx: &Transaction<'_>, id: CustomerId) -> Result<bool, Fault> {
+    Ok(tx.prepare_cached("SELECT 1 FROM customers WHERE id = ?1")?.exists(params![key(id.0)])?)
+}
+
+/// Opens everything sealed, for the error alone.
+pub(super) fn open_every_seal(tx: &Transaction<'_>, seal: Seal) -> Result<(), Fault> {
+    let mut statement = tx.prepare("SELECT id, sealed FROM customers")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sealed = row.get_ref(1)?.as_blob().map_err(|_| NOT_BYTES)?;
+        CustomerRow::open(seal, customer_id(row, 0)?, sealed)?;
+    }
+    let mut statement = tx.prepare("SELECT id, sealed FROM templates")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sealed = row.get_ref(1)?.as_blob().map_err(|_| NOT_BYTES)?;
+        rows::open_embedding(seal, uuid(row, 0)?, sealed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What can go wrong with the database, in words for the owner of the box.
+//!
+//! Which of these to retry is the caller's decision: `Busy`, `DiskFull` and `Disk` may pass, the rest do not.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use uuid::Uuid;
+
+use crate::customer::{ConsentError, CustomerId, VisitId};
+use crate::vault::VaultError;
+
+/// Why the store did not do what was asked. Nothing was half written. Each text is one line, without names.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("SQLite {found} corrupts databases under load; build Snova with its bundled SQLite, {needed} or newer")]
+    OldSqlite { found: String, needed: &'static str },
+    #[error("cannot use the data folder {path}: {cause}; let Snova's user write there or configure another one", path = .path.display())]
+    Folder { path: PathBuf, cause: io::Error },
+    #[error("the database {path} cannot be written; check the folder's owner and whether the disk is mounted read-only", path = .path.display())]
+    ReadOnly { path: PathBuf },
+    #[error("no space left for the database {path}; free some space, or raise its limit in the configuration", path = .path.display())]
+    DiskFull { path: PathBuf },
+    #[error("the disk failed under the database {path} ({cause}); check the disk and the cable", path = .path.display())]
+    Disk { path: PathBuf, cause: String },
+    #[error("another program holds the database {path}; let it finish or stop it, then try again", path = .path.display())]
+    Busy { path: PathBuf },
+    #[error("{path} is not a database of Snova; configure an empty data folder or put the right file back", path = .path.display())]
+    Foreign { path: PathBuf },
+    #[error("the database {path} was made by a newer Snova (schema {found}, this one knows up to {known}); update Snova", path = .path.display())]
+    NewerSchema { path: PathBuf, found: i64, known: i64 },
+    #[error("the database {path} is damaged ({what}); stop Snova and put a copy of the data folder back", path = .path.display())]
+    Damaged { path: PathBuf, what: String },
+    #[error("{table} {row}: cannot be read: {cause}")]
+    Sealed { table: &'static str, row: Uuid, cause: VaultError },
+    #[error("there is no customer {0}; look the id up with `snova customers list`")]
+    UnknownCustomer(CustomerId),
+    #[error("customer {0} is already enrolled; erase them first or enrol under a new id")]
+    CustomerExists(CustomerId),
+    #[error("customer {customer}: {cause}")]
+    Consent { customer: CustomerId, cause: ConsentError },
+    #[error("there is no visit {0}; its customer may have been erased since")]
+    UnknownVisit(VisitId),
+    #[error("visit {0} is already recorded with other content; record this one under a new id")]
+    VisitConflict(VisitId),
+    #[error("the database {path} refused a statement ({cause}); report this as a fault of Snova", path = .path.display())]
+    Internal { path: PathBuf, cause: String },
+}
+
+/// What a step inside a transaction runs into, before it is known which file it was.
+pub(super) enum Fault {
+    Said(StoreError),
+    Sql(rusqlite::Error),
+    /// A row that this code cannot have written.
+    Row(&'static str),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl Fault {
+    /// The fault in the owner's words; `path` is the database file.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        let path = path.to_owned();
+        let error = match self {
+            Self::Said(error) => return error,
+            Self::Row(what) => return StoreError::Damaged { path, what: what.to_owned() },
+            Self::Sql(error) => error,
+        };
+        let cause = error.to_string().replace('\n', " ");
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..) => StoreError::Damaged { path, what: cause },
+            error => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => StoreError::DiskFull { path },
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                    StoreError::ReadOnly { path }
+                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                    StoreError::Busy { path }
+                }
+                Some(ErrorCode::NotADatabase) => StoreError::Foreign { path },
+                Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, what: cause },
+                Some(ErrorCode::SystemIoFailure) => StoreError::Disk { path, cause },
+                _ => StoreError::Internal { path, cause },
+            },
+        }
+    }
+}
+
+/// A failure of the file system around the database file.
+pub(super) fn folder_error(path: &Path, cause: io::Error) -> StoreError {
+    match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path: path.to_owned() },
+        _ => StoreError::Folder { path: path.to_owned(), cause },
+    }
+}

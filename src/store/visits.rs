@@ -1,0 +1,286 @@
+//! Visits: opened with their outbox event in one transaction, closed, reopened, answered.
+//!
+//! When a visit begins and ends is `crate::visit`'s; what an event says of itself is `outbox`.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::error::{Fault, StoreError};
+use super::rows::{customer_id, key, micros, visit_id, wall};
+use super::{Store, consents, outbox};
+use crate::clock::WallTime;
+use crate::customer::{CustomerId, Purpose, VisitId};
+use crate::face::CounterId;
+
+/// How it was known who the visitor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identified {
+    /// The system was certain.
+    Match,
+    /// The system asked, the cashier said yes.
+    Confirmed,
+}
+
+/// A visit as it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisitRecord {
+    pub id: VisitId,
+    pub customer: CustomerId,
+    pub counter: CounterId,
+    pub opened_at: WallTime,
+    pub how: Identified,
+}
+
+/// What the cashier says of a recorded visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisitAnswer {
+    Confirmed,
+    Rejected,
+    /// It was this customer instead.
+    Other(CustomerId),
+}
+
+/// What is on record of the cashier's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisitVerdict {
+    Unanswered,
+    Confirmed,
+    Rejected,
+    /// The visit was moved from the customer it was opened for to the one it has now.
+    Other,
+}
+
+/// A visit on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    pub record: VisitRecord,
+    pub closed_at: Option<WallTime>,
+    pub verdict: VisitVerdict,
+}
+
+impl Store {
+    /// Records that a visit began, with its event for the CRM, in one transaction. The event is written only
+    /// if the customer agreed to [`Purpose::VisitRecords`], and waits until the visit is closed.
+    ///
+    /// Recording the same visit again changes nothing, so a caller may repeat after any error. Refused when
+    /// the customer is gone or their consent does not cover recognition on `today`.
+    pub fn open_visit(&self, visit: &VisitRecord, today: Date) -> Result<(), StoreError> {
+        self.write(|tx| {
+            if let Some(there) = find(tx, visit.id)? {
+                return if there.began_as(visit) { Ok(()) } else { Err(StoreError::VisitConflict(visit.id).into()) };
+            }
+            let consent = consents::require(tx, visit.customer, Purpose::Recognition, today)?;
+            tx.execute(
+                "INSERT INTO visits (id, customer, counter, opened_at, opened_synchronised, how)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    key(visit.id.0),
+                    key(visit.customer.0),
+                    visit.counter.as_str(),
+                    micros(visit.opened_at.at),
+                    visit.opened_at.synchronised,
+                    visit.how.as_str(),
+                ],
+            )?;
+            if consent.is_live(Purpose::VisitRecords, today) {
+                outbox::put_visit(tx, visit.id, visit.customer, visit.opened_at.at, None)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records that the visit ended; its event may be sent from `deliver_after` on, which leaves time for the
+    /// customer to come back or the cashier to object. A visit already closed stays as it is.
+    pub fn close_visit(&self, id: VisitId, closed_at: WallTime, deliver_after: Timestamp) -> Result<(), StoreError> {
+        self.write(|tx| {
+            if require(tx, id)?.closed_at.is_some() {
+                return Ok(());
+            }
+            close(tx, id, closed_at, deliver_after)
+        })
+    }
+
+    /// Opens a closed visit again because the customer came back within the merge window. `false`, and
+    /// nothing changed, if its event may already have left: then a new visit begins.
+    pub fn reopen_visit(&self, id: VisitId) -> Result<bool, StoreError> {
+        self.write(|tx| {
+            require(tx, id)?;
+            if !outbox::hold_back(tx, id)? {
+                return Ok(false);
+            }
+            tx.execute(
+                "UPDATE visits SET closed_at = NULL, closed_synchronised = NULL WHERE id = ?1",
+                params![key(id.0)],
+            )?;
+            Ok(true)
+        })
+    }
+
+    /// Takes the cashier's word. A rejected visit does not count and is not sent; `Other` moves it to another
+    /// customer, whose consent must cover recognition on `today`. An event that may have left is followed by a
+    /// `visit_void`. The last answer holds; the same answer twice is one.
+    pub fn answer_visit(
+        &self,
+        id: VisitId,
+        answer: VisitAnswer,
+        at: WallTime,
+        today: Date,
+    ) -> Result<(), StoreError> {
+        self.write(|tx| {
+            let before = require(tx, id)?;
+            let after = before.answered(answer);
+            if after.record.customer != before.record.customer {
+                consents::require(tx, after.record.customer, Purpose::Recognition, today)?;
+            }
+            tx.execute(
+                "UPDATE visits SET customer = ?2, verdict = ?3 WHERE id = ?1",
+                params![key(id.0), key(after.record.customer.0), after.verdict.as_str()],
+            )?;
+            correct_outbox(tx, &before, &after, at.at, today)
+        })
+    }
+
+    /// Closes visits that a crash left open and returns how many. They end at the time they began: no later
+    /// time is known to be true. Their events may be sent from `at` on. To be called once, before new visits open.
+    pub fn close_left_open(&self, at: WallTime) -> Result<usize, StoreError> {
+        self.write(|tx| {
+            let mut statement = tx.prepare("SELECT id, opened_at, opened_synchronised FROM visits WHERE closed_at IS NULL")?;
+            let mut rows = statement.query([])?;
+            let mut left = Vec::new();
+            while let Some(row) = rows.next()? {
+                left.push((visit_id(row, 0)?, wall(row.get(1)?, row.get(2)?)?));
+            }
+            for (id, opened_at) in &left {
+                close(tx, *id, *opened_at, at.at)?;
+            }
+            Ok(left.len())
+        })
+    }
+
+    /// One visit; `None` when unknown, or when its customer was erased.
+    pub fn visit(&self, id: VisitId) -> Result<Option<Visit>, StoreError> {
+        self.read(|tx| find(tx, id))
+    }
+}
+
+impl Visit {
+    /// Whether this visit was recorded from `record`. A visit moved since has another customer by right.
+    fn began_as(&self, record: &VisitRecord) -> bool {
+        let mine = &self.record;
+        (mine.customer == record.customer || self.verdict == VisitVerdict::Other)
+            && mine.counter == record.counter
+            && micros(mine.opened_at.at) == micros(record.opened_at.at)
+            && mine.opened_at.synchronised == record.opened_at.synchronised
+            && mine.how == record.how
+    }
+
+    fn answered(&self, answer: VisitAnswer) -> Self {
+        let mut after = self.clone();
+        after.verdict = match answer {
+            VisitAnswer::Rejected => VisitVerdict::Rejected,
+            VisitAnswer::Other(customer) if customer != self.record.customer => {
+                after.record.customer = customer;
+                VisitVerdict::Other
+            }
+            // Saying yes to a visit that was moved does not make the first recognition right.
+            VisitAnswer::Confirmed | VisitAnswer::Other(_) if self.verdict == VisitVerdict::Other => {
+                VisitVerdict::Other
+            }
+            VisitAnswer::Confirmed | VisitAnswer::Other(_) => VisitVerdict::Confirmed,
+        };
+        after
+    }
+
+    /// For whom the visit counts.
+    fn counts_for(&self) -> Option<CustomerId> {
+        (self.verdict != VisitVerdict::Rejected).then_some(self.record.customer)
+    }
+}
+
+/// Makes the outbox say what the visit says after an answer.
+fn correct_outbox(
+    tx: &Transaction<'_>,
+    before: &Visit,
+    after: &Visit,
+    at: Timestamp,
+    today: Date,
+) -> Result<(), Fault> {
+    if before.counts_for() == after.counts_for() {
+        return Ok(());
+    }
+    let id = before.record.id;
+    if before.counts_for().is_some() {
+        outbox::take_back(tx, id, at)?;
+    }
+    let Some(customer) = after.counts_for() else { return Ok(()) };
+    let consent = consents::current(tx, customer)?;
+    if consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, today)) {
+        outbox::put_visit(tx, id, customer, at, after.closed_at.map(|_| at))?;
+    }
+    Ok(())
+}
+
+fn close(tx: &Transaction<'_>, id: VisitId, closed_at: WallTime, deliver_after: Timestamp) -> Result<(), Fault> {
+    tx.execute(
+        "UPDATE visits SET closed_at = ?2, closed_synchronised = ?3 WHERE id = ?1",
+        params![key(id.0), micros(closed_at.at), closed_at.synchronised],
+    )?;
+    outbox::let_go(tx, id, deliver_after)
+}
+
+fn require(tx: &Transaction<'_>, id: VisitId) -> Result<Visit, Fault> {
+    find(tx, id)?.ok_or_else(|| StoreError::UnknownVisit(id).into())
+}
+
+fn find(tx: &Transaction<'_>, id: VisitId) -> Result<Option<Visit>, Fault> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, customer, counter, opened_at, opened_synchronised, how, closed_at, closed_synchronised, verdict
+         FROM visits WHERE id = ?1",
+    )?;
+    let read = statement.query_row(params![key(id.0)], |row| Ok(visit_of(row)));
+    read.optional()?.transpose()
+}
+
+fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
+    let counter: String = row.get(2)?;
+    let (how, verdict): (String, String) = (row.get(5)?, row.get(8)?);
+    let closed: Option<(i64, bool)> = row.get::<_, Option<i64>>(6)?.zip(row.get(7)?);
+    Ok(Visit {
+        record: VisitRecord {
+            id: visit_id(row, 0)?,
+            customer: customer_id(row, 1)?,
+            counter: CounterId::new(counter),
+            opened_at: wall(row.get(3)?, row.get(4)?)?,
+            how: Identified::ALL.into_iter().find(|h| h.as_str() == how).ok_or(UNREADABLE_VISIT)?,
+        },
+        closed_at: closed.map(|(micros, synchronised)| wall(micros, synchronised)).transpose()?,
+        verdict: VisitVerdict::ALL.into_iter().find(|v| v.as_str() == verdict).ok_or(UNREADABLE_VISIT)?,
+    })
+}
+
+const UNREADABLE_VISIT: Fault = Fault::Row("a visit is not what this Snova writes");
+
+impl Identified {
+    const ALL: [Self; 2] = [Self::Match, Self::Confirmed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Confirmed => "confirmed",
+        }
+    }
+}
+
+impl VisitVerdict {
+    const ALL: [Self; 4] = [Self::Unanswered, Self::Confirmed, Self::Rejected, Self::Other];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unanswered => "none",
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+            Self::Other => "other",
+        }
+    }
+}
