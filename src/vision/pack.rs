@@ -155,8 +155,9 @@ fn weights(path: &Path, expected: &str, source: &Source) -> Result<Vec<u8>, Pack
 }
 
 fn session(path: &Path, bytes: &[u8], threads: usize) -> Result<Session, PackError> {
+    let environment = runtime::environment()?;
     let build = || -> ort::Result<Session> {
-        let mut builder = Session::builder(runtime::environment()?)?
+        let mut builder = Session::builder(environment)?
             .with_intra_threads(threads)?
             .with_inter_threads(1)?
             // Spinning threads burn the cores that the rest of the box needs between frames.
