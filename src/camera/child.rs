@@ -219,7 +219,9 @@ mod tests {
     #[test]
     fn a_talkative_child_does_not_block() {
         // Far more than the 64 KB that a pipe holds, before the first byte of output.
-        let mut child = shell("i=0; while [ $i -lt 4000 ]; do echo complaint number $i about the file >&2; i=$((i+1)); done; printf done");
+        let mut child = shell(
+            "i=0; while [ $i -lt 4000 ]; do echo complaint number $i about the file >&2; i=$((i+1)); done; printf done",
+        );
         let mut output = String::new();
         child.read_to_string(&mut output).unwrap();
         assert_eq!(output, "done");

@@ -37,7 +37,8 @@ impl ImagesSource {
     pub fn open(config: &ImagesConfig) -> Result<Self, SourceError> {
         check_fps(config.fps)?;
         let folder = config.folder.display();
-        let cannot = |e: std::io::Error| SourceError(format!("the folder {folder} cannot be read: {e}; check its path"));
+        let cannot =
+            |e: std::io::Error| SourceError(format!("the folder {folder} cannot be read: {e}; check its path"));
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&config.folder).map_err(cannot)? {
             let path = entry.map_err(cannot)?.path();
@@ -71,7 +72,8 @@ impl FrameSource for ImagesSource {
         let size = *self.size.get_or_insert(picture.dimensions());
         if picture.dimensions() != size {
             let ((is_w, is_h), (was_w, was_h)) = (picture.dimensions(), size);
-            let what = format!("it has {is_w}×{is_h} pixels and the first one {was_w}×{was_h}; a recording has one size");
+            let what =
+                format!("it has {is_w}×{is_h} pixels and the first one {was_w}×{was_h}; a recording has one size");
             return Err(unusable(file, &what));
         }
         let offset = offset_at(self.index, self.fps);

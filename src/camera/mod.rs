@@ -6,9 +6,11 @@
 mod backoff;
 mod child;
 mod images;
+mod pacer;
 mod scene;
 mod slot;
 mod source;
+mod status;
 mod supervisor;
 mod video;
 
@@ -127,7 +129,11 @@ fn read_picture_file(path: &std::path::Path) -> Result<Vec<u8>, String> {
         return Err("it is not a file".into());
     }
     if about.len() > MOST_BYTES {
-        return Err(format!("it has {} MB, more than the {} MB allowed", about.len() / 1_000_000, MOST_BYTES / 1_000_000));
+        return Err(format!(
+            "it has {} MB, more than the {} MB allowed",
+            about.len() / 1_000_000,
+            MOST_BYTES / 1_000_000
+        ));
     }
     std::fs::read(path).map_err(|e| e.to_string())
 }

@@ -162,8 +162,8 @@ mod tests {
         }
     }
 
-    fn taken(receiver: &FrameReceiver) -> Option<(String, u64)> {
-        match receiver.take(Duration::ZERO) {
+    fn taken(receiver: &FrameReceiver, limit: Duration) -> Option<(String, u64)> {
+        match receiver.take(limit) {
             Taken::Frame(frame) => Some((frame.camera.as_str().to_owned(), frame.seq)),
             Taken::Nothing | Taken::Closed => None,
         }
@@ -175,8 +175,8 @@ mod tests {
         for seq in 0..5 {
             sender.put(frame("door", seq));
         }
-        assert_eq!(taken(&receiver), Some(("door".into(), 4)));
-        assert_eq!(taken(&receiver), None);
+        assert_eq!(taken(&receiver, Duration::ZERO), Some(("door".into(), 4)));
+        assert_eq!(taken(&receiver, Duration::ZERO), None);
         assert_eq!(receiver.skipped(&CameraId::new("door")), 4);
         assert_eq!(sender.skipped(&CameraId::new("unheard of")), 0);
     }
@@ -189,7 +189,7 @@ mod tests {
             sender.put(frame("fast", 2 * seq));
             sender.put(frame("slow", seq));
             sender.put(frame("fast", 2 * seq + 1));
-            let (camera, _) = taken(&receiver).unwrap();
+            let (camera, _) = taken(&receiver, Duration::ZERO).unwrap();
             *served.entry(camera).or_insert(0) += 1;
         }
         assert_eq!((served["fast"], served["slow"]), (150, 150));
@@ -230,9 +230,8 @@ mod tests {
         let mut last: HashMap<String, u64> = HashMap::new();
         let mut counts: HashMap<String, u64> = HashMap::new();
         while last.len() < 3 || last.values().any(|seq| *seq < FRAMES - 1) {
-            let Taken::Frame(frame) = receiver.take(Duration::from_secs(10)) else { panic!("a frame got lost") };
-            let camera = frame.camera.as_str().to_owned();
-            assert!(last.insert(camera.clone(), frame.seq).is_none_or(|before| before < frame.seq));
+            let (camera, seq) = taken(&receiver, Duration::from_secs(10)).expect("no frame gets lost");
+            assert!(last.insert(camera.clone(), seq).is_none_or(|before| before < seq));
             *counts.entry(camera).or_default() += 1;
         }
         for camera in cameras {

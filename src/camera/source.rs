@@ -4,15 +4,17 @@
 
 use std::path::PathBuf;
 
-use super::{
-    FrameSource, ImagesConfig, ImagesSource, Scene, SceneSource, SourceError, VideoConfig, VideoSource,
-};
+use super::{FrameSource, ImagesConfig, ImagesSource, Scene, SceneSource, SourceError, VideoConfig, VideoSource};
 
 /// Where a camera's pictures come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceSpec {
     /// A scripted scene with portraits from the folder `media`.
-    Scene { script: SceneScript, media: PathBuf, repeat: bool },
+    Scene {
+        script: SceneScript,
+        media: PathBuf,
+        repeat: bool,
+    },
     Video(VideoConfig),
     Images(ImagesConfig),
 }
@@ -22,7 +24,10 @@ pub enum SourceSpec {
 pub enum SceneScript {
     File(PathBuf),
     /// Carried by the program; `name` stands in for the file's name in errors.
-    BuiltIn { name: &'static str, text: &'static str },
+    BuiltIn {
+        name: &'static str,
+        text: &'static str,
+    },
 }
 
 /// Opens a source. Quick, and starts at the beginning each time.

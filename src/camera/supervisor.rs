@@ -13,7 +13,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backoff::{Backoff, splitmix};
-use super::{CameraState, Capture, FrameSender, FrameSource, Pace, SourceError, StopHandle};
+use super::pacer::Pacer;
+use super::status::{Shown, Status};
+use super::{CameraState, Capture, FrameSender, FrameSource, Pace, SourceError};
 use crate::clock::{Clock, Monotonic, WallTime};
 use crate::face::{CameraId, CounterId, Frame};
 use crate::shutdown::Shutdown;
@@ -30,17 +32,11 @@ pub struct CameraConfig {
     pub stall_after: Duration,
 }
 
-/// How long a source may take to its first picture: an RTSP camera sends a whole one only every few seconds.
-const FIRST_PICTURE_WITHIN: Duration = Duration::from_secs(10);
-
 /// How long pictures must come before an outage counts as over: a loose cable is one outage, not fifty.
 const STEADY_AFTER: Duration = Duration::from_secs(5);
 
 /// How often the watching thread looks.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// A recording this late (the box slept, or drawing is too slow) goes on from here instead of racing.
-const LATE: Duration = Duration::from_millis(500);
 
 /// A running camera. It ends with the shutdown or with its recording; dropping this does not end it.
 pub struct Camera {
@@ -117,58 +113,6 @@ struct Shared {
     clock: Arc<dyn Clock>,
 }
 
-struct Status {
-    shown: Shown,
-    stall_after: Duration,
-    /// Since when the source owes us something; `None` while we wait for a recording's next due time.
-    waiting: Option<(Monotonic, WallTime)>,
-    /// Whether the opened source has given a picture.
-    begun: bool,
-    stop: Option<StopHandle>,
-    /// The source was silent for so long that it was stopped.
-    given_up: bool,
-}
-
-enum Shown {
-    Starting,
-    Live,
-    Lost { since: WallTime, cause: String },
-    Ended,
-}
-
-impl Status {
-    fn new(stall_after: Duration) -> Self {
-        Self { shown: Shown::Starting, stall_after, waiting: None, begun: false, stop: None, given_up: false }
-    }
-
-    fn silence_allowed(&self) -> Duration {
-        if self.begun { self.stall_after } else { self.stall_after.max(FIRST_PICTURE_WITHIN) }
-    }
-
-    /// The truth at `now`: a source that blocks cannot say so itself.
-    fn state(&self, now: Monotonic) -> CameraState {
-        let silent = self.waiting.filter(|(since, _)| now.since(*since) >= self.silence_allowed());
-        match (&self.shown, silent) {
-            (Shown::Lost { since, cause }, _) => CameraState::Lost { since: *since, cause: cause.clone() },
-            (Shown::Ended, _) => CameraState::Ended,
-            (_, Some((_, since))) => CameraState::Stalled { since },
-            (Shown::Starting, None) => CameraState::Starting,
-            (Shown::Live, None) => CameraState::Live,
-        }
-    }
-
-    /// The way to stop a source that has been silent for too long; once a source.
-    fn give_up(&mut self, now: Monotonic) -> Option<StopHandle> {
-        let (since, _) = self.waiting?;
-        if self.given_up || now.since(since) < self.silence_allowed() + self.stall_after {
-            return None;
-        }
-        let stop = self.stop.clone()?;
-        self.given_up = true;
-        Some(stop)
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
@@ -236,7 +180,8 @@ struct Outage {
 
 impl Runner {
     fn run(mut self) {
-        let mut backoff = Backoff::new(self.config.camera.as_str().bytes().fold(0, |seed, b| splitmix(seed ^ u64::from(b))));
+        let mut backoff =
+            Backoff::new(self.config.camera.as_str().bytes().fold(0, |seed, b| splitmix(seed ^ u64::from(b))));
         let mut outage = None;
         loop {
             let left = self.run_one_source(&mut outage, &mut backoff);
@@ -322,7 +267,7 @@ impl Runner {
         if !status.given_up {
             return error;
         }
-        let silent_s = (status.silence_allowed() + status.stall_after).as_secs_f32();
+        let silent_s = status.patience().as_secs_f32();
         SourceError(format!("no picture for {silent_s:.1} s; check the camera's cable and power"))
     }
 
@@ -345,73 +290,5 @@ impl Runner {
         let Some(Outage { since, tries }) = outage.take() else { return };
         let outage_ms = self.shared.clock.monotonic().since(since).as_millis() as u64;
         tracing::info!(camera = %self.config.camera, outage_ms, tries, "camera is back");
-    }
-}
-
-/// When a recording's pictures are due.
-#[derive(Default)]
-struct Pacer {
-    began: Option<Monotonic>,
-}
-
-impl Pacer {
-    /// How long before its due time a picture is, zero if it is due.
-    fn ahead(&mut self, now: Monotonic, offset: Duration) -> Duration {
-        let began_now = Monotonic(now.0.saturating_sub(offset));
-        let due = *self.began.get_or_insert(began_now) + offset;
-        if now.since(due) > LATE {
-            self.began = Some(began_now);
-        }
-        due.since(now)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wall(second: i64) -> WallTime {
-        WallTime { at: jiff::Timestamp::from_second(second).unwrap(), synchronised: true }
-    }
-
-    #[test]
-    fn silence_is_judged_by_whoever_looks() {
-        let mut status = Status::new(Duration::from_secs(2));
-        status.waiting = Some((Monotonic::from_millis(1_000), wall(1)));
-        assert_eq!(status.state(Monotonic::from_millis(10_999)), CameraState::Starting);
-        assert_eq!(status.state(Monotonic::from_millis(11_000)), CameraState::Stalled { since: wall(1) });
-        (status.begun, status.shown) = (true, Shown::Live);
-        assert_eq!(status.state(Monotonic::from_millis(2_999)), CameraState::Live);
-        assert_eq!(status.state(Monotonic::from_millis(3_000)), CameraState::Stalled { since: wall(1) });
-    }
-
-    #[test]
-    fn waiting_for_a_due_time_is_not_silence() {
-        let mut status = Status::new(Duration::from_secs(2));
-        (status.begun, status.shown) = (true, Shown::Live);
-        assert_eq!(status.state(Monotonic::from_millis(900_000)), CameraState::Live);
-    }
-
-    #[test]
-    fn a_silent_source_is_given_up_once_and_only_if_it_can_be_stopped() {
-        let mut status = Status::new(Duration::from_secs(2));
-        (status.begun, status.waiting) = (true, Some((Monotonic::default(), wall(0))));
-        assert!(status.give_up(Monotonic::from_millis(9_000)).is_none(), "no handle");
-        status.stop = Some(StopHandle::new(|| {}));
-        assert!(status.give_up(Monotonic::from_millis(3_999)).is_none(), "too early");
-        assert!(status.give_up(Monotonic::from_millis(4_000)).is_some());
-        assert!(status.give_up(Monotonic::from_millis(5_000)).is_none(), "once");
-    }
-
-    #[test]
-    fn a_recording_keeps_time_and_does_not_race_after_a_long_sleep() {
-        let ms = Duration::from_millis;
-        let mut pacer = Pacer::default();
-        assert_eq!(pacer.ahead(Monotonic::from_millis(1_000), ms(0)), ms(0));
-        assert_eq!(pacer.ahead(Monotonic::from_millis(1_010), ms(100)), ms(90));
-        assert_eq!(pacer.ahead(Monotonic::from_millis(1_250), ms(200)), ms(0), "a little late is caught up");
-        assert_eq!(pacer.ahead(Monotonic::from_millis(1_250), ms(300)), ms(50));
-        assert_eq!(pacer.ahead(Monotonic::from_millis(60_000), ms(400)), ms(0), "the box slept");
-        assert_eq!(pacer.ahead(Monotonic::from_millis(60_000), ms(500)), ms(100));
     }
 }

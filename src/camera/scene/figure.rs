@@ -43,8 +43,8 @@ impl Figure {
             face = scaled(&face, 0.5);
             outline.iter_mut().flatten().for_each(|number| *number *= 0.5);
         }
-        let crop = Crop::around(&outline, picture.width(), picture.height())
-            .ok_or("outline: it lies outside the picture")?;
+        let crop =
+            Crop::around(&outline, picture.width(), picture.height()).ok_or("outline: it lies outside the picture")?;
         let mut mask = crop.rasterise(&outline);
         soften(&mut mask, &crop, face.width());
         let mut level = crop.multiply(&picture, &mask);
@@ -307,7 +307,12 @@ mod tests {
     fn drawn(face_px: f32) -> RgbImage {
         let pose = Pose { centre: Point { x: 160.0, y: 100.0 }, face_px, tilt: 0.02 };
         let mut picture = RgbImage::from_pixel(320, 240, image::Rgb([10, 20, 30]));
-        figure(100.0).draw(&pose, (320, 240)).blend_onto(&mut picture, 1.0, &super::super::paint::Noise::new(0.0, 1), 0);
+        figure(100.0).draw(&pose, (320, 240)).blend_onto(
+            &mut picture,
+            1.0,
+            &super::super::paint::Noise::new(0.0, 1),
+            0,
+        );
         picture
     }
 

@@ -99,10 +99,10 @@ impl Scene {
     pub fn truth(&self, offset: Duration) -> Vec<Truth> {
         let index = (offset.as_secs_f64() * self.fps).round() as u64;
         let (width, height) = self.size;
-        let seen = self.poses(index).into_iter().map(|(actor, pose)| Truth {
-            identity: Arc::clone(&actor.identity),
-            bounds: actor.figure.face_at(&pose),
-        });
+        let seen = self
+            .poses(index)
+            .into_iter()
+            .map(|(actor, pose)| Truth { identity: Arc::clone(&actor.identity), bounds: actor.figure.face_at(&pose) });
         seen.filter(|truth| truth.bounds.share_inside(width, height) > 0.0).collect()
     }
 

@@ -55,10 +55,11 @@ impl Layer {
                 if *alpha == 0 {
                     continue;
                 }
-                let grain = grains.map_or(0, |grains| i32::from(grains[index % grains.len()]) * i32::from(*alpha) / 255);
+                let grain =
+                    grains.map_or(0, |grains| i32::from(grains[index % grains.len()]) * i32::from(*alpha) / 255);
                 for (value, colour) in pixel.iter_mut().zip([r, g, b]) {
                     let behind = (u32::from(*value) * u32::from(255 - alpha) + 127) / 255;
-                    let sum = behind + (u32::from(*colour) * light >> 8);
+                    let sum = behind + ((u32::from(*colour) * light) >> 8);
                     *value = (sum as i32 + grain).clamp(0, 255) as u8;
                 }
             }
@@ -148,7 +149,7 @@ fn paint_wall(pixels: &mut [[u8; 3]], (width, height): (usize, usize), wall: [u8
     for (index, pixel) in pixels.iter_mut().enumerate() {
         let (x, y) = (index % width * 256 / width, index / width * 256 / height);
         let light = (292 - y * 60 / 256 - x * 30 / 256) as u32;
-        *pixel = wall.map(|colour| (u32::from(colour) * light >> 8).min(255) as u8);
+        *pixel = wall.map(|colour| ((u32::from(colour) * light) >> 8).min(255) as u8);
     }
 }
 
@@ -156,7 +157,7 @@ fn paint_wall(pixels: &mut [[u8; 3]], (width, height): (usize, usize), wall: [u8
 fn paint_shelves(pixels: &mut [[u8; 3]], (width, height): (usize, usize), seed: u64) {
     let goods = |pixel: &mut [u8; 3], kind: u64| {
         let tone = splitmix(seed.wrapping_add(kind));
-        *pixel = [60 + (tone & 63) as u8, 70 + (tone >> 8 & 63) as u8, 78 + (tone >> 16 & 63) as u8];
+        *pixel = [96 + (tone & 31) as u8, 98 + (tone >> 8 & 31) as u8, 94 + (tone >> 16 & 31) as u8];
     };
     for (index, pixel) in pixels.iter_mut().enumerate() {
         let (x, y) = (index % width * 1000 / width, index / width * 1000 / height);
@@ -179,7 +180,7 @@ fn paint_counter(pixels: &mut [[u8; 3]], (width, height): (usize, usize), from: 
     for (index, pixel) in pixels.iter_mut().enumerate().skip(from * width) {
         let row = index / width - from;
         let light = if row * 240 < height * 2 { 330 } else { 236 - row * 70 / depth };
-        *pixel = colour.map(|colour| (u32::from(colour) * light as u32 >> 8).min(255) as u8);
+        *pixel = colour.map(|colour| ((u32::from(colour) * light as u32) >> 8).min(255) as u8);
     }
 }
 

@@ -184,7 +184,10 @@ impl Script {
             let wrong = |e| format!("person {}: {e}", index + 1);
             person.check(self.size[1]).map_err(wrong)?;
             if !self.portrait.contains_key(&person.portrait) {
-                return Err(wrong(format!("portrait: there is neither [portrait.{}] in this scene nor a sample of this name", person.portrait)));
+                return Err(wrong(format!(
+                    "portrait: there is neither [portrait.{}] in this scene nor a sample of this name",
+                    person.portrait
+                )));
             }
         }
         within(self.length_s(), 0.1..=LONGEST_S, "length_s")

@@ -37,7 +37,8 @@ pub(super) fn pose(person: &Person, size: (u32, u32), seed: u64, at_s: f32) -> O
     let grown = (face_px - person.far_px) / (person.face_px - person.far_px);
     let along = if grown.is_finite() { grown } else { near };
     let (width, height) = (size.0 as f32, size.1 as f32);
-    let centre = Point { x: mix(end[0], person.place[0], along) * width, y: mix(end[1], person.place[1], along) * height };
+    let centre =
+        Point { x: mix(end[0], person.place[0], along) * width, y: mix(end[1], person.place[1], along) * height };
     Some(sway(Pose { centre, face_px, tilt: 0.0 }, seed, at_s, 4.0 * near * (1.0 - near)))
 }
 
