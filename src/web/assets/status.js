@@ -1,0 +1,53 @@
+// Whether the screen can be trusted: the line to the box, the cameras, the disk; and the clock when all is well.
+
+import { dateOf, now, timeOf, word } from "./words.js";
+
+const line = document.getElementById("calm-line");
+const more = document.getElementById("calm-more");
+const dot = document.getElementById("dot");
+const status = document.getElementById("status");
+const clock = document.getElementById("clock");
+const BLIND = ["lost", "stalled", "ended"];
+let trouble = null;
+
+export function offline() {
+  tell("offline", word("offline"), word("offline"), word("offline_more"));
+}
+
+export function picture({ cameras, unsaved_visits: unsaved }) {
+  const blind = cameras.filter((camera) => BLIND.includes(camera.state));
+  if (blind.length > 0) {
+    const [first] = blind;
+    const name = cameras.length > 1 ? word("camera_named", { camera: first.name }) : "";
+    const what = name + word(`camera_${first.state}`);
+    const since = first.since ? word("camera_since", { time: timeOf(Date.parse(first.since)) }) : "";
+    // While another camera sees, people still come: the bar is enough.
+    const all = blind.length === cameras.length;
+    return tell("lost", [what, since].filter(Boolean).join(" "), all ? what : "", all ? since : "");
+  }
+  if (unsaved > 0) return tell("unsaved", word("unsaved", { n: unsaved }));
+  if (cameras.length === 0) return tell("lost", word("no_camera"), word("no_camera"));
+  if (cameras.every((camera) => camera.state === "starting")) return tell("starting", word("camera_starting"));
+  tell("live", word("camera_live"));
+}
+
+function tell(state, short, large = "", detail = "") {
+  dot.dataset.state = state;
+  status.textContent = short;
+  trouble = large ? { large, detail } : null;
+  document.body.dataset.state = state;
+  tick();
+}
+
+export function tick() {
+  const at = now();
+  set(clock, timeOf(at));
+  set(line, trouble ? trouble.large : timeOf(at));
+  set(more, trouble ? trouble.detail : dateOf(at));
+  line.classList.toggle("trouble", trouble !== null);
+}
+
+// Only what changed, so that a screen reader is not told the same every second.
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

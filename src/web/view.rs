@@ -1,0 +1,222 @@
+//! The shapes on the wire, and how the greeter's picture becomes them.
+//!
+//! A field exists here only if a cashier may see it: no similarity, no camera's URL, no error's cause.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::camera::CameraState;
+use crate::customer::{Card, PersonName};
+use crate::face::{CameraId, CounterId};
+use crate::greeter::{CounterState, Greeted, Present};
+
+/// The counters of this box.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CounterListView {
+    pub counters: Vec<CounterNameView>,
+}
+
+/// One counter, by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CounterNameView {
+    #[schema(example = "till-1")]
+    pub name: String,
+    /// The language of its page: ru, uk or en.
+    #[schema(example = "ru")]
+    pub language: &'static str,
+}
+
+/// Who is at a counter now, and whether its cameras see.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CounterView {
+    #[schema(example = "till-1")]
+    pub counter: String,
+    /// In order of arrival. Somebody who is not recognised is not here.
+    pub present: Vec<PresentView>,
+    pub cameras: Vec<CameraView>,
+    /// Visits shown but not yet written: above 0 only while the disk is in trouble.
+    pub unsaved_visits: usize,
+}
+
+/// Somebody the screen may name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PresentView {
+    pub visit_id: Uuid,
+    pub decision: DecisionView,
+    /// For a match: who it is.
+    pub customer_id: Option<Uuid>,
+    /// For a match: what to say, in the customer's language.
+    #[schema(example = "С возвращением, Иван Петрович!")]
+    pub greeting: Option<String>,
+    /// For a match.
+    pub name: Option<NameView>,
+    /// For a maybe: whom to ask about, the likeliest first.
+    pub candidates: Vec<CandidateView>,
+    /// For a match. It suggests; nothing in it authorises money or bonus points.
+    pub card: Option<CardView>,
+    /// When the visit began.
+    #[schema(format = DateTime)]
+    pub since: String,
+}
+
+/// The system's word: `match` is sure enough to greet, `maybe` needs the cashier's answer.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionView {
+    Match,
+    Maybe,
+}
+
+/// A name in its parts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NameView {
+    #[schema(example = "Иван")]
+    pub given: String,
+    #[schema(example = "Петрович")]
+    pub patronymic: Option<String>,
+    #[schema(example = "Сидоров")]
+    pub family: Option<String>,
+}
+
+/// Somebody it might be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CandidateView {
+    pub customer_id: Uuid,
+    pub name: NameView,
+}
+
+/// The facts beside the greeting.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CardView {
+    #[schema(example = "Золотая карта")]
+    pub tier: Option<String>,
+    /// What the customer asked the shop to remember.
+    #[schema(example = "берёт без сахара")]
+    pub note: Option<String>,
+    /// Visits before this one.
+    pub visits: u32,
+    #[schema(format = DateTime)]
+    pub last_visit: Option<String>,
+}
+
+/// Whether a camera sees.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CameraView {
+    #[schema(example = "till-1-left")]
+    pub name: String,
+    pub state: CameraStateView,
+    /// Since when it has been stalled or lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraStateView {
+    Starting,
+    Live,
+    /// Open, but silent for longer than it should be.
+    Stalled,
+    /// Gone; being reopened.
+    Lost,
+    /// A recording that has come to its end.
+    Ended,
+}
+
+/// A refusal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    pub error: ErrorView,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorView {
+    /// For programs.
+    #[schema(example = "visit_gone")]
+    pub code: &'static str,
+    /// For people: what is wrong and what to do.
+    #[schema(example = "this visit is not at the counter any more")]
+    pub message: String,
+}
+
+impl CounterView {
+    pub fn of(counter: &CounterId, state: &CounterState) -> Self {
+        Self {
+            counter: counter.to_string(),
+            present: state.present.iter().map(PresentView::of).collect(),
+            cameras: state.cameras.iter().map(|(camera, state)| CameraView::of(camera, state)).collect(),
+            unsaved_visits: state.unsaved_visits,
+        }
+    }
+}
+
+impl PresentView {
+    fn of(present: &Present) -> Self {
+        let view = Self {
+            visit_id: present.visit.0,
+            decision: DecisionView::Maybe,
+            customer_id: None,
+            greeting: None,
+            name: None,
+            candidates: Vec::new(),
+            card: None,
+            since: wire_time(present.since),
+        };
+        match &present.who {
+            Greeted::Match { customer, name, greeting, card } => Self {
+                decision: DecisionView::Match,
+                customer_id: Some(customer.0),
+                greeting: Some(greeting.clone()),
+                name: Some(NameView::of(name)),
+                card: Some(CardView::of(card)),
+                ..view
+            },
+            Greeted::Maybe { candidates } => {
+                let candidate = |c: &crate::greeter::CandidateCard| CandidateView {
+                    customer_id: c.customer.0,
+                    name: NameView::of(&c.name),
+                };
+                Self { candidates: candidates.iter().map(candidate).collect(), ..view }
+            }
+        }
+    }
+}
+
+impl NameView {
+    fn of(name: &PersonName) -> Self {
+        Self { given: name.given.clone(), patronymic: name.patronymic.clone(), family: name.family.clone() }
+    }
+}
+
+impl CardView {
+    fn of(card: &Card) -> Self {
+        Self {
+            tier: card.tier.clone(),
+            note: card.note.clone(),
+            visits: card.visits,
+            last_visit: card.last_visit.map(wire_time),
+        }
+    }
+}
+
+impl CameraView {
+    pub fn of(camera: &CameraId, state: &CameraState) -> Self {
+        let (state, since) = match state {
+            CameraState::Starting => (CameraStateView::Starting, None),
+            CameraState::Live => (CameraStateView::Live, None),
+            CameraState::Stalled { since } => (CameraStateView::Stalled, Some(since)),
+            CameraState::Lost { since, cause: _ } => (CameraStateView::Lost, Some(since)),
+            CameraState::Ended => (CameraStateView::Ended, None),
+        };
+        Self { name: camera.to_string(), state, since: since.map(|since| wire_time(since.at)) }
+    }
+}
+
+/// RFC 3339, UTC, whole seconds: finer would only be noise to a cashier.
+fn wire_time(at: Timestamp) -> String {
+    let whole = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    whole.to_string()
+}

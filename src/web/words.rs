@@ -1,0 +1,233 @@
+//! Every word of the pages, in the three languages, with the plural forms that each needs.
+//!
+//! The greeting is not here: it comes whole, from `crate::greeting`. `{…}` marks what the page fills in.
+
+use serde::Serialize;
+
+use crate::i18n::Language;
+
+/// Forms by CLDR category, under the names that a browser's `Intl.PluralRules` answers with.
+#[derive(Serialize)]
+pub struct Plural {
+    one: &'static str,
+    few: &'static str,
+    many: &'static str,
+    other: &'static str,
+}
+
+/// The words of one language.
+#[derive(Serialize)]
+pub struct Words {
+    pub title: &'static str,
+    pub choose_counter: &'static str,
+    pub no_counters: &'static str,
+    pub unknown_counter: &'static str,
+    pub to_list: &'static str,
+    pub no_script: &'static str,
+
+    pub is_it: &'static str,
+    pub who_is_it: &'static str,
+    pub yes: &'static str,
+    pub no: &'static str,
+    pub none_of_these: &'static str,
+    pub someone_else: &'static str,
+    pub sending: &'static str,
+    pub noted: &'static str,
+
+    pub visits: Plural,
+    pub first_visit: &'static str,
+    pub last_visit: &'static str,
+
+    pub connecting: &'static str,
+    pub camera_live: &'static str,
+    pub camera_starting: &'static str,
+    pub camera_stalled: &'static str,
+    pub camera_lost: &'static str,
+    pub camera_ended: &'static str,
+    pub camera_since: &'static str,
+    pub camera_named: &'static str,
+    pub no_camera: &'static str,
+    pub unsaved: Plural,
+    pub offline: &'static str,
+    pub offline_more: &'static str,
+
+    pub visit_gone: &'static str,
+    pub no_such_customer: &'static str,
+    pub picture_changed: &'static str,
+    pub busy: &'static str,
+    pub not_sent: &'static str,
+}
+
+pub fn of(language: Language) -> &'static Words {
+    match language {
+        Language::Russian => &RUSSIAN,
+        Language::Ukrainian => &UKRAINIAN,
+        Language::English => &ENGLISH,
+    }
+}
+
+static RUSSIAN: Words = Words {
+    title: "Касса",
+    choose_counter: "Какая это касса?",
+    no_counters: "Касс пока нет. Добавьте кассу в настройки.",
+    unknown_counter: "Такой кассы нет",
+    to_list: "Выбрать кассу",
+    no_script: "Этой странице нужен JavaScript. Включите его в браузере.",
+    is_it: "Это {name}?",
+    who_is_it: "Кто это?",
+    yes: "Да",
+    no: "Нет",
+    none_of_these: "Никто из них",
+    someone_else: "Это другой человек",
+    sending: "Записываю…",
+    noted: "Записано",
+    visits: Plural {
+        one: "{n} визит", few: "{n} визита", many: "{n} визитов", other: "{n} визита"
+    },
+    first_visit: "Первый визит",
+    last_visit: "Последний визит: {when}",
+    connecting: "Подключаюсь…",
+    camera_live: "Камера работает",
+    camera_starting: "Камера включается…",
+    camera_stalled: "Камера замерла",
+    camera_lost: "Камера не отвечает",
+    camera_ended: "Запись закончилась",
+    camera_since: "с {time} — проверьте кабель и питание",
+    camera_named: "«{camera}»: ",
+    no_camera: "Камер нет",
+    unsaved: Plural {
+        one: "{n} визит ещё не записан: проверьте диск",
+        few: "{n} визита ещё не записаны: проверьте диск",
+        many: "{n} визитов ещё не записаны: проверьте диск",
+        other: "{n} визита ещё не записаны: проверьте диск",
+    },
+    offline: "Нет связи с устройством",
+    offline_more: "Имена скрыты. Связь восстановится сама.",
+    visit_gone: "Гость уже отошёл от кассы",
+    no_such_customer: "Этого клиента больше нет в списке",
+    picture_changed: "У кассы уже кто-то другой. Посмотрите ещё раз",
+    busy: "Устройство занято. Нажмите ещё раз",
+    not_sent: "Ответ не дошёл. Нажмите ещё раз",
+};
+
+static UKRAINIAN: Words = Words {
+    title: "Каса",
+    choose_counter: "Яка це каса?",
+    no_counters: "Кас поки немає. Додайте касу до налаштувань.",
+    unknown_counter: "Такої каси немає",
+    to_list: "Вибрати касу",
+    no_script: "Цій сторінці потрібен JavaScript. Увімкніть його в браузері.",
+    is_it: "Це {name}?",
+    who_is_it: "Хто це?",
+    yes: "Так",
+    no: "Ні",
+    none_of_these: "Ніхто з них",
+    someone_else: "Це інша людина",
+    sending: "Записую…",
+    noted: "Записано",
+    visits: Plural {
+        one: "{n} візит", few: "{n} візити", many: "{n} візитів", other: "{n} візиту"
+    },
+    first_visit: "Перший візит",
+    last_visit: "Останній візит: {when}",
+    connecting: "З’єднуюся…",
+    camera_live: "Камера працює",
+    camera_starting: "Камера вмикається…",
+    camera_stalled: "Камера завмерла",
+    camera_lost: "Камера не відповідає",
+    camera_ended: "Запис закінчився",
+    camera_since: "з {time} — перевірте кабель і живлення",
+    camera_named: "«{camera}»: ",
+    no_camera: "Камер немає",
+    unsaved: Plural {
+        one: "{n} візит ще не записано: перевірте диск",
+        few: "{n} візити ще не записано: перевірте диск",
+        many: "{n} візитів ще не записано: перевірте диск",
+        other: "{n} візиту ще не записано: перевірте диск",
+    },
+    offline: "Немає зв’язку з пристроєм",
+    offline_more: "Імена приховано. Зв’язок відновиться сам.",
+    visit_gone: "Гість уже відійшов від каси",
+    no_such_customer: "Цього клієнта більше немає у списку",
+    picture_changed: "Біля каси вже хтось інший. Погляньте ще раз",
+    busy: "Пристрій зайнятий. Натисніть ще раз",
+    not_sent: "Відповідь не дійшла. Натисніть ще раз",
+};
+
+static ENGLISH: Words = Words {
+    title: "Counter",
+    choose_counter: "Which counter is this?",
+    no_counters: "There are no counters yet. Add one to the configuration.",
+    unknown_counter: "There is no such counter",
+    to_list: "Choose a counter",
+    no_script: "This page needs JavaScript. Turn it on in the browser.",
+    is_it: "Is it {name}?",
+    who_is_it: "Who is it?",
+    yes: "Yes",
+    no: "No",
+    none_of_these: "None of them",
+    someone_else: "It is someone else",
+    sending: "Saving…",
+    noted: "Noted",
+    visits: Plural { one: "{n} visit", few: "{n} visits", many: "{n} visits", other: "{n} visits" },
+    first_visit: "First visit",
+    last_visit: "Last visit: {when}",
+    connecting: "Connecting…",
+    camera_live: "Camera is on",
+    camera_starting: "Camera is starting…",
+    camera_stalled: "Camera is frozen",
+    camera_lost: "Camera does not answer",
+    camera_ended: "The recording has ended",
+    camera_since: "since {time} — check its cable and power",
+    camera_named: "“{camera}”: ",
+    no_camera: "No cameras",
+    unsaved: Plural {
+        one: "{n} visit is not saved yet: check the disk",
+        few: "{n} visits are not saved yet: check the disk",
+        many: "{n} visits are not saved yet: check the disk",
+        other: "{n} visits are not saved yet: check the disk",
+    },
+    offline: "No connection to the device",
+    offline_more: "Names are hidden. The connection will come back by itself.",
+    visit_gone: "The guest has already left the counter",
+    no_such_customer: "This customer is no longer on the list",
+    picture_changed: "Someone else is at the counter by now. Look again",
+    busy: "The device is busy. Press again",
+    not_sent: "The answer did not arrive. Press again",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn places(text: &str) -> Vec<&str> {
+        let mut found: Vec<&str> = text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
+        found.sort_unstable();
+        found
+    }
+
+    fn compare(word: &str, ours: &Value, theirs: &Value) {
+        match (ours, theirs) {
+            (Value::String(ours), Value::String(theirs)) => {
+                assert!(!theirs.is_empty(), "{word} is empty");
+                assert_eq!(places(ours), places(theirs), "{word} is filled with other things");
+            }
+            (Value::Object(ours), Value::Object(theirs)) => {
+                for (form, text) in ours {
+                    compare(&format!("{word}.{form}"), text, &theirs[form]);
+                }
+            }
+            _ => panic!("{word} is neither words nor forms"),
+        }
+    }
+
+    #[test]
+    fn every_language_fills_the_same_places() {
+        let english = serde_json::to_value(&ENGLISH).unwrap();
+        for language in Language::ALL {
+            let words = serde_json::to_value(of(language)).unwrap();
+            compare(language.code(), &english, &words);
+        }
+    }
+}

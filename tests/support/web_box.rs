@@ -1,0 +1,181 @@
+//! A box without cameras for tests of the web: the test says who is at the counter and hears the answers.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use snova::camera::CameraState;
+use snova::clock::{SimulatedClock, WallTime};
+use snova::customer::{Card, CustomerId, PersonName, VisitId};
+use snova::face::{CameraId, CounterId};
+use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Greeted, Present};
+use snova::i18n::Language;
+use snova::shutdown::{self, Stopper};
+use snova::telemetry::Metrics;
+use snova::web::{self, HealthReport, Limits, OutboxHealth, WebError, WebParts};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// 12 May 2026, 14:07 in Kyiv.
+pub const NOW: &str = "2026-05-12T11:07:00Z";
+
+/// For what takes a moment in a browser on a busy machine.
+pub const SOON: Duration = Duration::from_secs(15);
+
+pub struct TestBox {
+    pub address: SocketAddr,
+    pub answers: mpsc::Receiver<Answer>,
+    pub metrics: Arc<Metrics>,
+    pub stopper: Stopper,
+    screens: BTreeMap<CounterId, watch::Sender<Arc<CounterState>>>,
+    served: JoinHandle<Result<(), WebError>>,
+}
+
+impl TestBox {
+    pub async fn start(counters: &[&str]) -> Self {
+        Self::with(counters, |_| {}).await
+    }
+
+    /// Starts after `change` has had its say.
+    pub async fn with(counters: &[&str], change: impl FnOnce(&mut WebParts)) -> Self {
+        let listener = web::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        Self::on(listener, counters, change).await
+    }
+
+    pub async fn on(listener: tokio::net::TcpListener, counters: &[&str], change: impl FnOnce(&mut WebParts)) -> Self {
+        let address = listener.local_addr().unwrap();
+        let (screens, seen): (BTreeMap<_, _>, BTreeMap<_, _>) = counters
+            .iter()
+            .map(|name| {
+                let (sender, receiver) = watch::channel(Arc::new(nobody()));
+                let counter = CounterId::new(name);
+                ((counter.clone(), sender), (counter, receiver))
+            })
+            .unzip();
+        let (to_greeter, answers) = mpsc::channel(4);
+        let metrics = Arc::new(Metrics::new());
+        let mut parts = WebParts {
+            counters: Counters::new(seen, to_greeter),
+            languages: BTreeMap::new(),
+            time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").unwrap(),
+            clock: Arc::new(SimulatedClock::starting_at(at(NOW))),
+            health: Arc::new(report),
+            metrics: metrics.clone(),
+            host_names: vec!["till.shop.lan".to_owned()],
+            limits: Limits::default(),
+        };
+        change(&mut parts);
+        let (stopper, shutdown) = shutdown::channel();
+        let served = tokio::spawn(web::serve(listener, parts, shutdown));
+        Self { address, answers, metrics, stopper, screens, served }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn show(&self, counter: &str, state: CounterState) {
+        self.screens[&CounterId::new(counter)].send_replace(Arc::new(state));
+    }
+
+    /// How many screens listen to a counter: the handle itself holds one receiver.
+    pub fn listeners(&self, counter: &str) -> usize {
+        self.screens[&CounterId::new(counter)].receiver_count() - 1
+    }
+
+    /// Takes the next answer and replies with `outcome`.
+    pub async fn hear(
+        &mut self,
+        outcome: Result<(), snova::greeter::AnswerError>,
+    ) -> (VisitId, snova::greeter::Verdict) {
+        let answer = tokio::time::timeout(Duration::from_secs(10), self.answers.recv()).await;
+        let answer = answer.expect("an answer in time").expect("the web is alive");
+        answer.reply.send(outcome).expect("somebody waits for the reply");
+        (answer.visit, answer.verdict)
+    }
+
+    /// Stops as the composition root does, and waits for the end.
+    pub async fn stop(self) {
+        self.stopper.stop();
+        let end = tokio::time::timeout(Duration::from_secs(10), self.served).await;
+        end.expect("the server stops in time").expect("the server does not panic").expect("a clean end");
+    }
+}
+
+pub fn in_language(language: Language, counter: &str) -> impl FnOnce(&mut WebParts) {
+    move |parts| {
+        parts.languages.insert(CounterId::new(counter), language);
+    }
+}
+
+pub fn report() -> HealthReport {
+    HealthReport {
+        pack: "opencv-zoo".to_owned(),
+        customers: 120,
+        outbox: OutboxHealth { depth: 3, oldest_age: Some(Duration::from_secs(90)), dead: 0 },
+        clock_synchronised: true,
+        uptime: Duration::from_secs(86_400),
+    }
+}
+
+pub fn at(time: &str) -> jiff::Timestamp {
+    time.parse().unwrap()
+}
+
+pub fn visit(n: u128) -> VisitId {
+    VisitId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + n))
+}
+
+pub fn customer(n: u128) -> CustomerId {
+    CustomerId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_9000_0000_0000_0000 + n))
+}
+
+pub fn live(camera: &str) -> (CameraId, CameraState) {
+    (CameraId::new(camera), CameraState::Live)
+}
+
+/// Lost at 14:03 in Kyiv, with a cause that no screen may show.
+pub fn lost(camera: &str) -> (CameraId, CameraState) {
+    let since = WallTime { at: at("2026-05-12T11:03:20Z"), synchronised: true };
+    (CameraId::new(camera), CameraState::Lost { since, cause: "rtsp://admin:secret@10.0.0.9 refused".to_owned() })
+}
+
+pub fn nobody() -> CounterState {
+    CounterState { present: Vec::new(), cameras: vec![live("till-1-front")], unsaved_visits: 0 }
+}
+
+pub fn with(present: Vec<Present>) -> CounterState {
+    CounterState { present, ..nobody() }
+}
+
+pub fn name(given: &str, patronymic: &str, family: &str) -> PersonName {
+    let some = |part: &str| (!part.is_empty()).then(|| part.to_owned());
+    PersonName { patronymic: some(patronymic), family: some(family), ..PersonName::given(given) }
+}
+
+pub fn ivan() -> Present {
+    greeted(1, "С возвращением, Иван Петрович!", name("Иван", "Петрович", "Сидоров"))
+}
+
+pub fn greeted(n: u128, greeting: &str, name: PersonName) -> Present {
+    let card = Card {
+        tier: Some("Золотая карта".to_owned()),
+        note: Some("берёт без сахара".to_owned()),
+        visits: 12,
+        last_visit: Some(at("2026-05-11T09:30:00Z")),
+    };
+    Present {
+        visit: visit(n),
+        since: at("2026-05-12T11:06:55.123456Z"),
+        who: Greeted::Match { customer: customer(n), name, greeting: greeting.to_owned(), card },
+    }
+}
+
+/// Somebody who may be any of the names, the likeliest first; candidate `i` is customer `n * 10 + i`.
+pub fn perhaps(n: u128, names: Vec<PersonName>) -> Present {
+    let candidates = (n * 10..).zip(names).map(|(id, name)| CandidateCard { customer: customer(id), name }).collect();
+    Present { visit: visit(n), since: at("2026-05-12T11:06:58Z"), who: Greeted::Maybe { candidates } }
+}
