@@ -57,25 +57,23 @@ pub enum Stage {
     Decode,
     Detect,
     Track,
-    Quality,
-    Align,
+    /// Aligning faces and holding them against the quality gate.
+    Gate,
     Embed,
-    Search,
+    Decide,
 }
 
 impl Stage {
-    pub const ALL: [Self; 7] =
-        [Self::Decode, Self::Detect, Self::Track, Self::Quality, Self::Align, Self::Embed, Self::Search];
+    pub const ALL: [Self; 6] = [Self::Decode, Self::Detect, Self::Track, Self::Gate, Self::Embed, Self::Decide];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Decode => "decode",
             Self::Detect => "detect",
             Self::Track => "track",
-            Self::Quality => "quality",
-            Self::Align => "align",
+            Self::Gate => "gate",
             Self::Embed => "embed",
-            Self::Search => "search",
+            Self::Decide => "decide",
         }
     }
 }

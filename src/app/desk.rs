@@ -1,0 +1,175 @@
+//! The visit thread: brings sightings, answers, camera states and time to the desk, and keeps the gallery
+//! true to the store.
+//!
+//! What the desk makes of them is `crate::greeter`'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, watch};
+
+use super::watch::Seen;
+use crate::camera::CameraState;
+use crate::clock::{Clock, Monotonic};
+use crate::enrolment::load_gallery;
+use crate::face::{CameraId, CounterId};
+use crate::gallery::GalleryHandle;
+use crate::greeter::{Answer, Desk};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::vision::PackFacts;
+use crate::visit::VisitEvent;
+use crate::web::{HealthReport, OutboxHealth};
+
+/// The longest an answer waits, and the grain of absences.
+const TICK: Duration = Duration::from_millis(20);
+/// How often the store is asked whether another process enrolled or erased somebody.
+const LOOK_AT_STORE: Duration = Duration::from_millis(250);
+/// How often slow gauges are refreshed.
+const REFRESH_GAUGES: Duration = Duration::from_secs(5);
+
+pub(super) struct Reader {
+    pub desk: Desk,
+    pub seen: Receiver<Seen>,
+    pub answered: mpsc::Receiver<Answer>,
+    pub store: Arc<Store>,
+    pub gallery: GalleryHandle,
+    pub pack: PackFacts,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub cameras: Vec<(CounterId, CameraId, watch::Receiver<CameraState>)>,
+    pub time_zone: TimeZone,
+}
+
+/// What the gallery was loaded from: the store's state, and the date, since consents end with a day.
+#[derive(PartialEq)]
+struct Loaded {
+    stamp: Option<u64>,
+    on: Date,
+}
+
+impl Reader {
+    /// Until the vision thread has ended; then closes the visits.
+    pub fn run(mut self) {
+        let mut loaded = self.current();
+        let (mut looked_at, mut refreshed_at) = (self.clock.monotonic(), Monotonic::default());
+        let mut failures = 0;
+        loop {
+            let seen = self.seen.recv_timeout(TICK);
+            let now = self.clock.monotonic();
+            match seen {
+                Ok(seen) => self.take(now, &seen),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            while let Ok(Answer { visit, verdict, reply }) = self.answered.try_recv() {
+                // A screen that no longer waits is no error.
+                let _ = reply.send(self.desk.answer(now, visit, verdict));
+            }
+            if now.since(looked_at) >= LOOK_AT_STORE {
+                looked_at = now;
+                self.follow_store(now, &mut loaded);
+            }
+            self.show_cameras();
+            self.desk.tick(now);
+            let failed = self.desk.journal().failures();
+            self.metrics.commit_failures.inc_by(failed - failures);
+            failures = failed;
+            if refreshed_at == Monotonic::default() || now.since(refreshed_at) >= REFRESH_GAUGES {
+                refreshed_at = now;
+                self.refresh_gauges();
+            }
+        }
+        self.answered.close();
+        self.desk.close(self.clock.monotonic());
+    }
+
+    fn take(&mut self, now: Monotonic, seen: &Seen) {
+        let events = self.desk.see(seen.captured_at.max(Monotonic::default()), &seen.counter, &seen.sightings);
+        for event in events {
+            if let VisitEvent::Opened { visit, counter, .. } = event {
+                let shown_after = self.clock.monotonic().since(seen.captured_at);
+                self.metrics.visits_opened.inc(counter.as_str());
+                self.metrics.greeting_seconds.observe(shown_after);
+                let waited_ms = now.since(seen.captured_at).as_millis() as u64;
+                tracing::info!(%visit, %counter, camera = %seen.camera, waited_ms, "visit opened");
+            }
+        }
+    }
+
+    fn current(&self) -> Loaded {
+        let on = self.clock.wall().at.to_zoned(self.time_zone.clone()).date();
+        Loaded { stamp: self.store.change_stamp().ok(), on }
+    }
+
+    /// Loads the gallery anew when customers, templates or consents changed, by whatever process.
+    fn follow_store(&mut self, now: Monotonic, loaded: &mut Loaded) {
+        let current = self.current();
+        if current == *loaded || current.stamp.is_none() {
+            return;
+        }
+        match load_gallery(&self.store, &self.pack, current.on) {
+            Ok(gallery) => {
+                self.desk.keep_only(now, &|customer| gallery.contains(customer));
+                if gallery.len() != self.gallery.snapshot().len() {
+                    tracing::info!(customers = gallery.len(), "gallery changed");
+                }
+                self.metrics.gallery_customers.set(i64::try_from(gallery.len()).unwrap_or(i64::MAX));
+                self.gallery.replace(gallery);
+                *loaded = current;
+            }
+            Err(error) => tracing::error!(%error, "the gallery cannot be loaded; trying again"),
+        }
+    }
+
+    fn show_cameras(&mut self) {
+        let mut by_counter: BTreeMap<&CounterId, Vec<(CameraId, CameraState)>> = BTreeMap::new();
+        for (counter, camera, state) in &self.cameras {
+            by_counter.entry(counter).or_default().push((camera.clone(), state.borrow().clone()));
+        }
+        for (counter, states) in by_counter {
+            self.desk.cameras(counter, states);
+        }
+    }
+
+    fn refresh_gauges(&self) {
+        for (_, camera, state) in &self.cameras {
+            self.metrics.camera_live.set(camera.as_str(), i64::from(*state.borrow() == CameraState::Live));
+        }
+        self.metrics.gallery_customers.set(i64::try_from(self.gallery.snapshot().len()).unwrap_or(i64::MAX));
+        if let Ok(outbox) = self.store.outbox_status() {
+            self.metrics.outbox_depth.set(i64::try_from(outbox.depth).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// What `/health` is told.
+pub(super) fn health(
+    store: &Arc<Store>,
+    gallery: &GalleryHandle,
+    clock: &Arc<dyn Clock>,
+    pack: &str,
+) -> Arc<dyn Fn() -> HealthReport + Send + Sync> {
+    let (store, gallery, clock) = (Arc::clone(store), gallery.clone(), Arc::clone(clock));
+    let (pack, started) = (pack.to_owned(), clock.monotonic());
+    Arc::new(move || {
+        let wall = clock.wall();
+        let status = store.outbox_status().unwrap_or_default();
+        let age = |created: jiff::Timestamp| Duration::try_from(wall.at.duration_since(created)).unwrap_or_default();
+        HealthReport {
+            pack: pack.clone(),
+            customers: gallery.snapshot().len(),
+            outbox: OutboxHealth {
+                depth: status.depth,
+                oldest_age: status.oldest_created_at.map(age),
+                dead: status.dead,
+            },
+            clock_synchronised: wall.synchronised,
+            uptime: clock.monotonic().since(started),
+        }
+    })
+}

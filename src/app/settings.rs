@@ -1,0 +1,129 @@
+//! From the configuration file's values to each part's own settings.
+//!
+//! Reading and checking the file is `crate::config`'s.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use super::Places;
+use super::places::Unfound;
+use crate::camera::{CameraConfig, ImagesConfig, SceneScript, SourceSpec, VideoConfig};
+use crate::clock::Clock;
+use crate::config::{self, Config, Source};
+use crate::enrolment::EnrolmentRules;
+use crate::gallery::DecisionConfig;
+use crate::greeter::DeskConfig;
+use crate::pipeline::PipelineConfig;
+use crate::store::StoreConfig;
+use crate::vision::VisionConfig;
+use crate::vision::quality::QualityConfig;
+use crate::visit::VisitConfig;
+
+/// A camera that gives nothing for so long is said to be stalled.
+const STALL_AFTER: Duration = Duration::from_secs(3);
+/// The rate at which pictures of a folder and of a video are shown, in frames a second.
+const RECORDING_FPS: f64 = 15.0;
+
+/// Everything `app::start` needs beside the parts themselves.
+#[derive(Clone)]
+pub struct Settings {
+    pub device_name: String,
+    pub listen: SocketAddr,
+    pub desk: DeskConfig,
+    pub pipeline: PipelineConfig,
+    pub cameras: Vec<(CameraConfig, SourceSpec)>,
+}
+
+impl Settings {
+    /// The settings of the configured box. Fails when a scene is configured and the sample pictures are not
+    /// installed.
+    pub fn from_config(config: &Config) -> Result<Self, Unfound> {
+        let mut cameras = Vec::new();
+        for counter in &config.counters {
+            for camera in &counter.cameras {
+                let config = CameraConfig {
+                    counter: counter.name.clone(),
+                    camera: camera.name.clone(),
+                    stall_after: STALL_AFTER,
+                };
+                cameras.push((config, source(camera)?));
+            }
+        }
+        Ok(Self {
+            device_name: config.device.name.clone(),
+            listen: config.web.listen,
+            desk: DeskConfig {
+                counters: config.counters.iter().map(|c| (c.name.clone(), c.language)).collect(),
+                time_zone: config.device.time_zone.clone(),
+                hours: config.greeting,
+                visit: visit(config),
+            },
+            pipeline: pipeline(config),
+            cameras,
+        })
+    }
+
+    /// The shop's date.
+    pub fn today(&self, clock: &dyn Clock) -> Date {
+        clock.wall().at.to_zoned(self.desk.time_zone.clone()).date()
+    }
+}
+
+/// The visits' part of the configuration.
+pub fn visit(config: &Config) -> VisitConfig {
+    VisitConfig { dwell: config.visit.dwell, absence: config.visit.absence, merge: config.visit.merge }
+}
+
+/// The pipeline's part.
+pub fn pipeline(config: &Config) -> PipelineConfig {
+    let recognition = &config.recognition;
+    PipelineConfig {
+        shots: recognition.shots,
+        attempts: recognition.attempts,
+        decision: DecisionConfig {
+            fpir: recognition.fpir,
+            maybe_fpir: recognition.maybe_fpir,
+            margin: recognition.margin,
+            min_shots: recognition.min_shots,
+            ..DecisionConfig::default()
+        },
+        ..PipelineConfig::default()
+    }
+}
+
+/// The models' part.
+pub fn vision(config: &Config) -> VisionConfig {
+    VisionConfig {
+        threads: config.runtime.threads,
+        detect_long_side: config.recognition.detect_long_side,
+        allow_noncommercial: config.runtime.allow_noncommercial,
+        quality: QualityConfig { min_face_px: config.recognition.min_face_px as f32, ..QualityConfig::default() },
+    }
+}
+
+/// The store's part.
+pub fn store(config: &Config) -> StoreConfig {
+    let max_bytes = config.store.max_mb.map(|mb| mb.saturating_mul(1_000_000));
+    StoreConfig { max_bytes, ..StoreConfig::new(&config.device.data_dir) }
+}
+
+/// The enrolment's part.
+pub fn enrolment(config: &Config) -> EnrolmentRules {
+    EnrolmentRules { target_fpir: config.recognition.fpir }
+}
+
+fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
+    Ok(match camera.source {
+        Source::Scene => scene(&camera.path, camera.repeat)?,
+        Source::Video => SourceSpec::Video(VideoConfig { path: camera.path.clone(), fps: RECORDING_FPS, repeat: camera.repeat }),
+        Source::Images => SourceSpec::Images(ImagesConfig { path: camera.path.clone(), fps: RECORDING_FPS, repeat: camera.repeat }),
+    })
+}
+
+/// A scene file with the sample pictures of this machine.
+pub fn scene(path: &Path, repeat: bool) -> Result<SourceSpec, Unfound> {
+    Ok(SourceSpec::Scene { script: SceneScript::File(path.to_owned()), media: Places::media()?, repeat })
+}

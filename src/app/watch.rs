@@ -1,0 +1,113 @@
+//! The vision thread: takes the newest frame, looks at it, hands the sightings on.
+//!
+//! What looking means is `crate::pipeline`'s.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use crate::camera::{FrameReceiver, Taken};
+use crate::clock::Monotonic;
+use crate::customer::{Decision, Sighting};
+use crate::face::{CameraId, CounterId};
+use crate::pipeline::{Pipeline, Stage, StepError, StepOutcome};
+use crate::shutdown::Shutdown;
+use crate::telemetry::{self, Metrics};
+
+/// How long the thread waits for a frame before it looks whether to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The sightings of one frame, on their way to the desk.
+pub(super) struct Seen {
+    pub counter: CounterId,
+    pub camera: CameraId,
+    pub captured_at: Monotonic,
+    pub sightings: Vec<Sighting>,
+}
+
+pub(super) struct Watcher {
+    pipeline: Pipeline,
+    frames: FrameReceiver,
+    sightings: SyncSender<Seen>,
+    metrics: Arc<Metrics>,
+    stop: Shutdown,
+    /// Whether the last frame failed, so that a lasting fault is said once.
+    failing: bool,
+}
+
+impl Watcher {
+    pub fn new(
+        pipeline: Pipeline,
+        frames: FrameReceiver,
+        sightings: SyncSender<Seen>,
+        metrics: Arc<Metrics>,
+        stop: Shutdown,
+    ) -> Self {
+        Self { pipeline, frames, sightings, metrics, stop, failing: false }
+    }
+
+    /// Until the stop is asked. Without any camera (or after the last recording's end) it waits for it.
+    pub fn run(mut self) {
+        let mut skipped = std::collections::HashMap::new();
+        while !self.stop.is_asked() {
+            let frame = match self.frames.take(PATIENCE) {
+                Taken::Frame(frame) => frame,
+                Taken::Nothing => continue,
+                Taken::Closed => {
+                    self.stop.wait_for(PATIENCE);
+                    continue;
+                }
+            };
+            let (counter, camera, captured_at) = (frame.counter.clone(), frame.camera.clone(), frame.captured_at);
+            let total = self.frames.skipped(&camera);
+            let before = skipped.insert(camera.clone(), total).unwrap_or(0);
+            self.metrics.frames_skipped.inc_by(camera.as_str(), total.saturating_sub(before));
+            self.metrics.frames_captured.inc_by(camera.as_str(), 1 + total.saturating_sub(before));
+            let outcome = self.pipeline.step(frame);
+            self.note_trouble(&camera, outcome.as_ref().err());
+            let Ok(outcome) = outcome else { continue };
+            self.count(&camera, &outcome);
+            let seen = Seen { counter, camera, captured_at, sightings: outcome.sightings };
+            if self.sightings.send(seen).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn note_trouble(&mut self, camera: &CameraId, error: Option<&StepError>) {
+        if let Some(error) = error.filter(|_| !self.failing) {
+            tracing::warn!(%camera, %error, "a frame could not be looked at");
+        }
+        self.failing = error.is_some();
+    }
+
+    fn count(&self, camera: &CameraId, outcome: &StepOutcome) {
+        self.metrics.frames_processed.inc(camera.as_str());
+        for (stage, took) in &outcome.times {
+            self.metrics.stage_seconds.observe(measured(*stage), *took);
+        }
+        for reason in &outcome.refused {
+            self.metrics.refused_shots.inc(reason.as_str());
+        }
+        for (_, decision) in &outcome.decided {
+            let decided = match decision {
+                Decision::Match(_) => "match",
+                Decision::Maybe(_) => "maybe",
+                Decision::NoMatch => "no_match",
+                Decision::Undecided(_) => "undecided",
+            };
+            self.metrics.decisions.inc(decided);
+        }
+    }
+}
+
+fn measured(stage: Stage) -> telemetry::Stage {
+    match stage {
+        Stage::Decode => telemetry::Stage::Decode,
+        Stage::Detect => telemetry::Stage::Detect,
+        Stage::Track => telemetry::Stage::Track,
+        Stage::Gate => telemetry::Stage::Gate,
+        Stage::Embed => telemetry::Stage::Embed,
+        Stage::Decide => telemetry::Stage::Decide,
+    }
+}
