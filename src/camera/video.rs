@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use image::RgbImage;
 
@@ -29,7 +29,8 @@ pub struct VideoSource {
     file: PathBuf,
     fps: f64,
     index: u64,
-    ended: bool,
+    /// How it ended, once it has.
+    end: Option<Result<(), SourceError>>,
 }
 
 impl VideoSource {
@@ -55,71 +56,58 @@ impl VideoSource {
         })?;
         // A pipe holds 64 KB: a larger buffer would never be filled by one read.
         let pictures = BufReader::with_capacity(64 * 1024, child);
-        Ok(Self { pictures, file, fps: config.fps, index: 0, ended: false })
+        Ok(Self { pictures, file, fps: config.fps, index: 0, end: None })
     }
 
-    /// The output has ended: the recording's end, or an error with ffmpeg's own words.
-    fn at_the_end(&mut self) -> Result<Option<Capture>, SourceError> {
-        self.ended = true;
+    /// The output has ended, or holds something else than pictures (`broken`): the recording's end, or an
+    /// error with ffmpeg's own words.
+    fn judge_end(&mut self, broken: Option<&io::Error>) -> Result<(), SourceError> {
         let stopped = self.pictures.get_ref().was_stopped();
-        let (status, said) = self.pictures.get_mut().finish();
-        let file = self.file.display();
+        let (file, count) = (self.file.display(), self.index);
         if stopped {
             return Err(SourceError(format!("the video {file} was stopped")));
         }
-        let said = if said.is_empty() { "no word from ffmpeg".to_owned() } else { said };
-        match status {
-            Some(status) if status.success() && self.index > 0 => Ok(None),
-            Some(status) if status.success() => {
-                Err(SourceError(format!("the video {file} has no pictures ({said}); give another recording")))
-            }
-            Some(status) if self.index == 0 => Err(SourceError(format!(
-                "{file} cannot be read as a video ({said}; {status}); give a recording that ffmpeg can play"
-            ))),
-            _ => Err(SourceError(format!(
-                "ffmpeg broke off in the video {file} after {} pictures ({said}); check the file and the free memory",
-                self.index
-            ))),
+        if let Some(error) = broken.filter(|error| error.kind() == io::ErrorKind::InvalidData) {
+            return Err(SourceError(format!(
+                "the video {file} broke off after {count} pictures: {error}; export it again"
+            )));
         }
+        let (status, said) = self.pictures.get_mut().finish();
+        let said = if said.is_empty() { "no word from ffmpeg".to_owned() } else { said };
+        let done = status.is_some_and(|status| status.success());
+        Err(SourceError(match (done, count) {
+            (true, 1..) if broken.is_none() => return Ok(()),
+            (true, 0) => format!("the video {file} has no pictures ({said}); give another recording"),
+            (false, 0) => format!("{file} cannot be read as a video ({said}); give a recording that ffmpeg can play"),
+            _ => format!(
+                "ffmpeg broke off in {file} after {count} pictures ({said}); check the file and the free memory"
+            ),
+        }))
     }
 }
 
 impl FrameSource for VideoSource {
     fn next(&mut self) -> Result<Option<Capture>, SourceError> {
-        if self.ended {
-            return Ok(None);
+        if let Some(end) = &self.end {
+            return end.clone().map(|()| None);
         }
-        match read_ppm(&mut self.pictures) {
+        let broken = match read_ppm(&mut self.pictures) {
             Ok(Some(picture)) => {
                 let offset = offset_at(self.index, self.fps);
                 self.index += 1;
-                Ok(Some(Capture { offset, pixels: Pixels::Rgb8(picture) }))
+                return Ok(Some(Capture { offset, pixels: Pixels::Rgb8(picture) }));
             }
-            // A picture cut short is ffmpeg's end too: how it ended says whether that is an error.
-            Ok(None) => self.at_the_end(),
-            Err(e) if matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Other) => {
-                match self.at_the_end() {
-                    Ok(_) => Err(broken(&self.file, self.index, &e)),
-                    error => error,
-                }
-            }
-            Err(e) => {
-                self.ended = true;
-                Err(broken(&self.file, self.index, &e))
-            }
-        }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        let end = self.judge_end(broken.as_ref());
+        self.end = Some(end.clone());
+        end.map(|()| None)
     }
 
     fn stop_handle(&self) -> Option<StopHandle> {
         Some(self.pictures.get_ref().stop_handle())
     }
-}
-
-fn broken(file: &Path, index: u64, error: &io::Error) -> SourceError {
-    SourceError(format!(
-        "the video {} broke off after {index} pictures: {error}; export the recording again",
-        file.display()
-    ))
 }
 
 fn arguments(config: &VideoConfig) -> Vec<OsString> {

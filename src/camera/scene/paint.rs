@@ -249,6 +249,23 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_is_laid_over_with_its_light_and_its_blur() {
+        let blended = |brightness: f32, sigma: f32| {
+            let mut layer = Layer::empty(10.0, 10.0, 40.0, (50, 50));
+            layer.row_mut(20)[15] = [200, 100, 50, 255];
+            layer.blur(sigma);
+            let mut picture = RgbImage::from_pixel(50, 50, image::Rgb([8; 3]));
+            layer.blend_onto(&mut picture, brightness, &Noise::new(0.0, 1), 0);
+            (picture.get_pixel(25, 30).0, picture.get_pixel(26, 30).0)
+        };
+        assert_eq!(blended(1.0, 0.0), ([200, 100, 50], [8; 3]));
+        assert_eq!(blended(0.5, 0.0).0, [100, 50, 25]);
+        assert_eq!(blended(4.0, 0.0).0, [255, 255, 200], "light saturates");
+        let (at, beside) = blended(1.0, 1.5);
+        assert!(at[0] < 60 && beside[0] > 10 && at[0] > beside[0], "{at:?} {beside:?}");
+    }
+
+    #[test]
     fn a_room_of_any_size_can_be_painted() {
         for size in [(64, 64), (64, 1200), (1920, 64)] {
             for counter_y in [0.3, 1.0] {
