@@ -13,9 +13,10 @@ use crate::customer::{Consent, ConsentError, CustomerId, NameError, PersonName, 
 use crate::face::{
     Embedding, FaceChip, FrameError, QualityReason, Similarity, Template, ThresholdTable, align, decode_picture, fuse,
 };
+use crate::gallery::Gallery;
 use crate::i18n::Language;
 use crate::store::{Erasure, NewCustomer, Store, StoreError};
-use crate::vision::{Vision, VisionError};
+use crate::vision::{PackFacts, Vision, VisionError};
 
 /// The most photos of one enrolment; more teach nothing and make a person wait.
 pub const MAX_PHOTOS: usize = 20;
@@ -155,6 +156,11 @@ pub fn enrol(
     store.add_customer(&customer, &templates, today)?;
     let refused = refused.into_iter().map(|(_, refused)| refused).collect();
     Ok(Enrolled { id, accepted: templates.len(), refused, warnings })
+}
+
+/// The gallery of everyone who may be recognised on `today`: templates of this pack, consents that are live.
+pub fn load_gallery(store: &Store, pack: &PackFacts, today: Date) -> Result<Gallery, StoreError> {
+    Ok(Gallery::build(pack.dimension, store.templates(&pack.name, today)?))
 }
 
 /// Erases a customer everywhere on this box; the CRM is told by the outbox.

@@ -1,20 +1,17 @@
 //! Arguments to command; the only place where an error becomes an exit code.
 
-use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
 
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
+use clap::Parser;
 
-#[derive(Subcommand)]
-enum Command {
-    Setup(snova::cli::setup::SetupArgs),
-}
-
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Setup(args) => snova::cli::setup::run(args),
+fn main() -> ExitCode {
+    match snova::cli::run(snova::cli::Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be gone; the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "snova: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

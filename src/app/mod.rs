@@ -4,7 +4,7 @@
 
 mod desk;
 mod places;
-mod settings;
+pub mod settings;
 mod watch;
 
 pub use places::{Places, Unfound};

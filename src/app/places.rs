@@ -67,7 +67,8 @@ fn pack_folders() -> impl Iterator<Item = PathBuf> {
 /// The installed folder, then `models/.cache` here and beside the program's own checkout.
 fn roots() -> impl Iterator<Item = PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
-    let beside: Vec<PathBuf> = program.ancestors().skip(1).take(4).map(|dir| dir.join(crate::setup::DEFAULT_DIR)).collect();
+    let beside: Vec<PathBuf> =
+        program.ancestors().skip(1).take(4).map(|dir| dir.join(crate::setup::DEFAULT_DIR)).collect();
     [PathBuf::from(INSTALLED), PathBuf::from(crate::setup::DEFAULT_DIR)].into_iter().chain(beside)
 }
 

@@ -23,7 +23,7 @@ use crate::vision::quality::QualityConfig;
 use crate::visit::VisitConfig;
 
 /// A camera that gives nothing for so long is said to be stalled.
-const STALL_AFTER: Duration = Duration::from_secs(3);
+pub const STALL_AFTER: Duration = Duration::from_secs(3);
 /// The rate at which pictures of a folder and of a video are shown, in frames a second.
 const RECORDING_FPS: f64 = 15.0;
 
@@ -118,9 +118,17 @@ pub fn enrolment(config: &Config) -> EnrolmentRules {
 fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
     Ok(match camera.source {
         Source::Scene => scene(&camera.path, camera.repeat)?,
-        Source::Video => SourceSpec::Video(VideoConfig { path: camera.path.clone(), fps: RECORDING_FPS, repeat: camera.repeat }),
-        Source::Images => SourceSpec::Images(ImagesConfig { path: camera.path.clone(), fps: RECORDING_FPS, repeat: camera.repeat }),
+        Source::Video => SourceSpec::Video(video(&camera.path, camera.repeat)),
+        Source::Images => {
+            let (folder, repeat) = (camera.path.clone(), camera.repeat);
+            SourceSpec::Images(ImagesConfig { folder, fps: RECORDING_FPS, repeat })
+        }
     })
+}
+
+/// A video file, at the rate of recordings.
+pub fn video(path: &Path, repeat: bool) -> VideoConfig {
+    VideoConfig { file: path.to_owned(), fps: RECORDING_FPS, repeat }
 }
 
 /// A scene file with the sample pictures of this machine.

@@ -1,3 +1,126 @@
-//! (being built)
+//! The command line: arguments, one file a command, and what they share.
+//!
+//! The commands are thin; what they do is in the rooms. Errors become exit codes in `main`.
 
+mod check;
+mod customers;
+mod demo;
+mod enrol;
+mod eval;
+mod identify;
+mod models;
+mod out;
+mod replay;
+mod run;
 pub mod setup;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::app::{Places, settings};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::store::Store;
+use crate::telemetry;
+use crate::vault::Seal;
+use crate::vision::{self, OnnxVision};
+
+/// Greets a consenting regular by name at the store counter
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Configuration file [default: ./snova.toml, then /etc/snova/snova.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the counters of this box until stopped
+    Run(run::RunArgs),
+    /// Play the built-in scene with sample customers; needs no camera and keeps nothing
+    Demo(demo::DemoArgs),
+    /// Enrol a customer who has consented, from photographs
+    Enrol(enrol::EnrolArgs),
+    /// List, show or erase customers
+    Customers(customers::CustomersArgs),
+    /// Say whom a photograph shows, as the counter would
+    Identify(identify::IdentifyArgs),
+    /// Run a scene or video through the whole recognition, faster than life, recording nothing
+    Replay(replay::ReplayArgs),
+    /// Measure recognition on folders of labelled photographs
+    Eval(eval::EvalArgs),
+    /// List or verify the model packs
+    Models(models::ModelsArgs),
+    /// Say what is wrong with this box and what to do
+    Check(check::CheckArgs),
+    /// Fetch, verify and convert the models, the runtime and the sample pictures
+    Setup(setup::SetupArgs),
+}
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let config = arguments.config.as_deref();
+    match arguments.command {
+        Command::Setup(args) => setup::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Check(args) => check::run(&args, config),
+        command => {
+            let config = Config::load(config)?;
+            telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
+            match command {
+                Command::Run(args) => run::run(&args, config),
+                Command::Enrol(args) => enrol::run(args, &config),
+                Command::Customers(args) => customers::run(args, &config),
+                Command::Identify(args) => identify::run(&args, &config),
+                Command::Replay(args) => replay::run(&args, &config),
+                Command::Eval(args) => eval::run(&args, &config),
+                Command::Models(args) => models::run(&args, &config),
+                Command::Setup(_) | Command::Demo(_) | Command::Check(_) => Ok(()),
+            }
+        }
+    }
+}
+
+/// The configured pack, opened on the configured runtime.
+fn open_vision(config: &Config) -> Result<OnnxVision> {
+    let runtime = &config.runtime;
+    let places = Places::find(runtime.library.as_deref(), runtime.packs_dir.as_deref(), &runtime.pack)?;
+    Ok(vision::open(&places.pack, &places.library, &settings::vision(config))?)
+}
+
+/// A pack that may recognise people: one whose thresholds were measured.
+fn open_calibrated_vision(config: &Config) -> Result<OnnxVision> {
+    let vision = open_vision(config)?;
+    if !vision::Vision::pack(&vision).thresholds.is_calibrated() {
+        anyhow::bail!(
+            "the pack \"{}\" has no threshold table, so it would name nobody; run `snova eval --calibrate FOLDER` and put the rows into its pack.toml",
+            config.runtime.pack
+        );
+    }
+    Ok(vision)
+}
+
+fn open_store(config: &Config) -> Result<Arc<Store>> {
+    Ok(Arc::new(Store::open(&settings::store(config), Seal::plain())?))
+}
+
+fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// The shop's date.
+fn today(config: &Config, clock: &dyn Clock) -> jiff::civil::Date {
+    clock.wall().at.to_zoned(config.device.time_zone.clone()).date()
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).thread_name("web").enable_all();
+    builder.build().context("the web threads cannot be started")
+}

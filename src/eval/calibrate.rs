@@ -4,7 +4,7 @@
 //! the faces that chose it.
 
 use super::{EvalError, Identity, Progress, acquire};
-use crate::face::{Embedding, ThresholdRow, ThresholdTable, fuse};
+use crate::face::{Embedding, ThresholdRow, fuse};
 use crate::vision::Vision;
 
 const FPIRS: [f64; 2] = [0.01, 0.001];
@@ -62,14 +62,16 @@ pub fn calibrate(
                 continue;
             }
             for fpir in FPIRS {
-                rows.extend(GALLERIES.map(|gallery| {
-                    let threshold = choosing.threshold(fpir, gallery);
-                    CalibratedRow {
-                        row: ThresholdRow { fpir, gallery, templates, shots, threshold },
+                for gallery in GALLERIES {
+                    let own = choosing.threshold(fpir, gallery);
+                    let row = ThresholdRow { fpir, gallery, templates, shots, threshold: own };
+                    let threshold = not_below_fewer(row, &rows);
+                    rows.push(CalibratedRow {
+                        row: ThresholdRow { threshold, ..row },
                         checked_fpir: checking.fpir(threshold, gallery),
                         checked_fnir: checking.fnir(threshold),
-                    }
-                }));
+                    });
+                }
             }
         }
     }
@@ -82,12 +84,13 @@ pub fn calibrate(
     Ok(Calibration { rows, calibrating: chosen.len(), checking: held_out.len() })
 }
 
-impl Calibration {
-    /// The rows as the table a pack holds.
-    pub fn table(&self, evaluation: String) -> Result<ThresholdTable, EvalError> {
-        let rows = self.rows.iter().map(|r| r.row).collect();
-        ThresholdTable::new(rows, evaluation).map_err(|e| EvalError::NotEnough(e.to_string()))
-    }
+/// Fused images are alike in what all faces share, so thresholds rise a little with the counts. Where a row
+/// falls below one of fewer images, its few faces did not resolve the tail, and the larger sample holds.
+fn not_below_fewer(row: ThresholdRow, rows: &[CalibratedRow]) -> f32 {
+    let fewer = rows.iter().map(|calibrated| calibrated.row).filter(|r| {
+        r.fpir == row.fpir && r.gallery == row.gallery && r.templates <= row.templates && r.shots <= row.shots
+    });
+    fewer.map(|r| r.threshold).fold(row.threshold, f32::max)
 }
 
 /// All comparisons of probes with the fused templates of others, and with their own.

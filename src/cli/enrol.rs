@@ -1,0 +1,115 @@
+//! `snova enrol`: a customer who has consented, from photographs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use jiff::civil::Date;
+
+use super::out;
+use crate::app::settings;
+use crate::config::Config;
+use crate::customer::{Consent, ConsentMethod, FormOfAddress, Gender, PersonName, Purpose};
+use crate::enrolment::{EnrolRequest, Photo, enrol};
+use crate::i18n::Language;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  snova enrol --given Иван --patronymic Петрович --family Соколов \\
+      --consent-on 2026-11-20 --consent-method paper-form ivan-1.jpg ivan-2.jpg ivan-3.jpg
+  snova enrol --given Іван --family Шевченко --gender m --address title-family --language uk \\
+      --consent-on 2026-11-20 --consent-method signed-on-screen photo.jpg")]
+pub struct EnrolArgs {
+    #[arg(long)]
+    given: String,
+    #[arg(long)]
+    patronymic: Option<String>,
+    #[arg(long)]
+    family: Option<String>,
+    /// Grammatical gender for titles and word forms, as the customer says: f or m
+    #[arg(long)]
+    gender: Option<Gender>,
+    /// How to address the customer: given-patronymic, given or title-family
+    #[arg(long, default_value = "given-patronymic")]
+    address: FormOfAddress,
+    /// The exact words to address the customer by, for names that the rules get wrong
+    #[arg(long, value_name = "WORDS")]
+    spoken: Option<String>,
+    /// Language to greet in: ru, uk or en [default: the counter's]
+    #[arg(long)]
+    language: Option<Language>,
+    /// Loyalty tier for the card
+    #[arg(long)]
+    tier: Option<String>,
+    /// A note for the card that the customer knows of
+    #[arg(long)]
+    note: Option<String>,
+    /// The day the customer consented
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    consent_on: Option<Date>,
+    /// How: paper-form, signed-on-screen or own-device
+    #[arg(long, value_name = "METHOD")]
+    consent_method: Option<ConsentMethod>,
+    /// The last day on which the consent holds [default: until withdrawn]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    consent_until: Option<Date>,
+    /// The customer did not agree that visits are sent to the CRM
+    #[arg(long)]
+    no_visit_records: bool,
+    /// Enrol although the face resembles a customer who is enrolled already (twins)
+    #[arg(long)]
+    allow_similar: bool,
+    /// Three or more photographs of the face from different days are best
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+}
+
+pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
+    let (Some(given_on), Some(method)) = (args.consent_on, args.consent_method) else {
+        anyhow::bail!(
+            "nobody is enrolled without a consent; give --consent-on YYYY-MM-DD and --consent-method (paper-form, signed-on-screen, own-device)"
+        );
+    };
+    let mut purposes = vec![Purpose::Recognition];
+    purposes.extend((!args.no_visit_records).then_some(Purpose::VisitRecords));
+    let consent = Consent { given_on, method, purposes, valid_until: args.consent_until, withdrawn_at: None };
+    let photos = args.photos.iter().map(|path| {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read the photo {}", path.display()))?;
+        Ok(Photo { label: path.display().to_string(), bytes })
+    });
+    let request = EnrolRequest {
+        name: PersonName {
+            given: args.given,
+            patronymic: args.patronymic,
+            family: args.family,
+            gender: args.gender,
+            form: args.address,
+            spoken: args.spoken,
+        },
+        language: args.language,
+        tier: args.tier,
+        note: args.note,
+        consent,
+        photos: photos.collect::<Result<_>>()?,
+        allow_similar: args.allow_similar,
+    };
+    let clock = super::system_clock();
+    let today = super::today(config, &*clock);
+    // A consent that does not hold is refused before the store is opened or a model is loaded.
+    request.consent.check(Purpose::Recognition, today)?;
+    let store = super::open_store(config)?;
+    let mut vision = super::open_calibrated_vision(config)?;
+    let enrolled = enrol(request, settings::enrolment(config), &mut vision, &store, &*clock, today)?;
+    for refused in &enrolled.refused {
+        out::line(format_args!("not used: {}: {}", refused.label, refused.reason));
+    }
+    for warning in &enrolled.warnings {
+        out::line(format_args!("note: {warning}"));
+    }
+    let plural = if enrolled.accepted == 1 { "photo" } else { "photos" };
+    out::line(format_args!("enrolled as {} from {} {plural}", enrolled.id, enrolled.accepted));
+    if enrolled.accepted < 3 {
+        out::line("three or more photos of different days recognise much better: enrol them together next time");
+    }
+    Ok(())
+}

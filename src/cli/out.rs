@@ -1,0 +1,19 @@
+//! What commands print: the one room that writes to standard output.
+#![expect(clippy::print_stdout, reason = "standard output is what a command is for")]
+
+use std::io::{IsTerminal, Write};
+
+/// One line for a person or, with `--json`, for a program.
+pub fn line(text: impl std::fmt::Display) {
+    println!("{text}");
+}
+
+/// A progress line that overwrites itself on a terminal and is silent elsewhere.
+pub fn progress(what: &str, done: usize, of: usize) {
+    let mut error = std::io::stderr();
+    if error.is_terminal() && (done.is_multiple_of(10) || done == of) {
+        let end = if done == of { "\n" } else { "" };
+        // Progress that cannot be shown is no reason to stop.
+        let _ = write!(error, "\r{what}: {done} of {of}{end}");
+    }
+}
