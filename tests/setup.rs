@@ -2,6 +2,8 @@
 //!
 //! pip and npm are stood in for by scripts that serve files made here; one test asks the real pip, offline.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as the test may")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
