@@ -2,12 +2,16 @@
 //
 // Names and notes come from people: they are only ever set as text, never as markup.
 
+import { fitted } from "./fit.js";
 import { dayInWords, fullName, hasWord, shortName, word } from "./words.js";
 
 // A card that has just moved must not catch the tap meant for what was there before.
 const SETTLE_MS = 400;
 // A barcode scanner types fast and ends with Enter; that is no answer.
 const SCANNER_MS = 300;
+
+// «С возвращением» must not leave its «С» alone at the end of a line.
+const SHORT_WORD = /(?<=^|\s)(\p{L}{1,2}) /gu;
 
 const people = document.getElementById("people");
 const announce = document.getElementById("announce");
@@ -59,9 +63,8 @@ function draw(person) {
   card.dataset.visit = person.visit_id;
   const body = element("div", "body");
   body.append(bidi("h1", "headline", headline(person)), ...details(person));
-  card.append(body, person.decision === "match" ? matchAnswers(person) : maybeAnswers(person));
-  card.append(alertLine());
-  return card;
+  card.append(body, answerLine(), person.decision === "match" ? matchAnswers(person) : maybeAnswers(person));
+  return fitted(card);
 }
 
 function headline(person) {
@@ -117,7 +120,7 @@ function button(kind, text, person, answer) {
   return made;
 }
 
-function alertLine() {
+function answerLine() {
   const line = element("p", "said");
   line.setAttribute("role", "status");
   return line;
@@ -175,10 +178,7 @@ function element(tag, kind, text = "") {
 
 // Text from people may run right to left; it must not turn what stands around it.
 function bidi(tag, kind, text) {
-  const made = element(tag, kind, text);
+  const made = element(tag, kind, text.replace(SHORT_WORD, "$1\u00a0"));
   made.dir = "auto";
-  // Long words are set smaller, or two of them would push each other off the card.
-  if (text.length > 90) made.dataset.length = "very-long";
-  else if (text.length > 44) made.dataset.length = "long";
   return made;
 }

@@ -36,6 +36,7 @@ function tell(state, short, large = "", detail = "") {
   status.textContent = short;
   trouble = large ? { large, detail } : null;
   document.body.dataset.state = state;
+  document.body.toggleAttribute("data-said", trouble !== null);
   tick();
 }
 

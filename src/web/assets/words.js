@@ -22,6 +22,7 @@ function known(name) {
 
 // The box's clock is the one that counts; a kiosk's own may be years off.
 let ahead = 0;
+setClock(document.body.dataset.now);
 
 export function setClock(boxTime) {
   const at = Date.parse(boxTime);
@@ -59,4 +60,8 @@ function midnight(at) {
 
 export const fullName = (name) => [name.given, name.patronymic, name.family].filter(Boolean).join(" ");
 
-export const shortName = (name) => [name.given, name.patronymic].filter(Boolean).join(" ");
+// For the question. A short one stays on one line: «Это / Иван Петрович?»
+export function shortName(name) {
+  const parts = [name.given, name.patronymic].filter(Boolean);
+  return parts.join(parts.join(" ").length <= 18 ? "\u00a0" : " ");
+}
