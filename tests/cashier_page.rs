@@ -1,5 +1,7 @@
 //! The cashier's page in a real browser: what is shown, what goes away, what a tap says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "support/browser.rs"]
 mod browser;
 #[path = "support/web_box.rs"]
