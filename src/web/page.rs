@@ -108,7 +108,7 @@ fn cashier_page(site: &Site, counter: &CounterId) -> String {
     let language = site.language(counter);
     let words = words::of(language);
     let table = serde_json::to_string(words).unwrap_or_default();
-    let silence = site.parts.limits.ping.mul_f32(2.5).as_millis().to_string();
+    let silence = (site.parts.limits.ping.saturating_mul(5) / 2).as_millis().to_string();
     fill(
         CASHIER,
         &[

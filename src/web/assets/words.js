@@ -37,6 +37,9 @@ export function word(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+// «С возвращением», «с устройством»: a short word must not be left alone at the end of a line.
+export const tied = (text) => text.replace(/(?<=^|\s)(\p{L}{1,2}) /gu, "$1\u00a0");
+
 export const hasWord = (key) => typeof words[key] === "string";
 
 export const timeOf = (at) => clock.format(at);
