@@ -20,6 +20,9 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// Releases before this may corrupt a database in WAL mode when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// SQLite's own limit of a file's pages.
+const MOST_PAGES: i64 = 4_294_967_294;
+
 pub(super) fn refuse_old_sqlite(number: i32, text: &str) -> Result<(), StoreError> {
     if number < OLDEST_SQLITE {
         return Err(StoreError::OldSqlite { found: text.to_owned(), needed: "3.51.3" });
@@ -57,13 +60,25 @@ pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connectio
     connection.pragma_update(None, "secure_delete", true)?;
     if let Some(max_bytes) = config.max_bytes {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.unsigned_abs();
-        let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(i64::MAX);
-        connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
+        let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(MOST_PAGES);
+        set_limit(&connection, pages.clamp(1, MOST_PAGES))?;
     }
     if fresh {
         create_tables(&mut connection, path)?;
     }
     Ok(connection)
+}
+
+/// Lets the file grow freely and returns the limit that held, in pages.
+pub(super) fn lift_limit(connection: &Connection) -> Result<i64, Fault> {
+    let limit = connection.pragma_query_value(None, "max_page_count", |row| row.get(0))?;
+    set_limit(connection, MOST_PAGES)?;
+    Ok(limit)
+}
+
+/// Bounds the file; one that is larger already just grows no more.
+pub(super) fn set_limit(connection: &Connection, pages: i64) -> Result<(), Fault> {
+    Ok(connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
 }
 
 /// The reading connection: it cannot write even by mistake.
