@@ -113,7 +113,9 @@ pub enum EnrolError {
     /// The labels, by person as far as it can be told.
     #[error("the photos do not agree on one person ({}); give photos of one person only", sides(.0))]
     PhotosDisagree(Vec<Vec<String>>),
-    #[error("this face is already enrolled as customer {0}; if it is somebody else (a twin), repeat with --allow-similar")]
+    #[error(
+        "this face is already enrolled as customer {0}; if it is somebody else (a twin), repeat with --allow-similar"
+    )]
     AlreadyEnrolled(CustomerId),
     #[error("{0}")]
     Vision(#[from] VisionError),

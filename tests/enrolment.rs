@@ -1,4 +1,5 @@
 //! Enrolment: consent first, every refused photo with its reason, one person a customer, nothing half done.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use std::sync::atomic::Ordering;
 
@@ -91,7 +92,10 @@ fn a_customer_with_three_good_photos_is_enrolled_with_three_templates() {
 #[test]
 fn without_a_live_consent_no_photo_is_even_looked_at() {
     let cases = [
-        (Consent { purposes: vec![Purpose::VisitRecords], ..consent() }, ConsentError::NotCovered(Purpose::Recognition)),
+        (
+            Consent { purposes: vec![Purpose::VisitRecords], ..consent() },
+            ConsentError::NotCovered(Purpose::Recognition),
+        ),
         (Consent { valid_until: Some(date(2026, 3, 1)), ..consent() }, ConsentError::Ended(date(2026, 3, 1))),
         (
             Consent { given_on: date(2026, 3, 3), ..consent() },
@@ -298,7 +302,10 @@ fn the_scripted_models_tell_people_apart_and_shots_together() {
     let (ivan, olga) = (vision.person("ivan"), vision.person("olga"));
     let scene = picture(160, 120, &[(ivan.shot(3), square(10.0, 20.0, 60.0)), (olga, square(100.0, 30.0, 40.0))]);
     let found = vision.detect(&scene).expect("not broken");
-    assert_eq!(found.iter().map(|d| d.bounds).collect::<Vec<_>>(), [square(10.0, 20.0, 60.0), square(100.0, 30.0, 40.0)]);
+    assert_eq!(
+        found.iter().map(|d| d.bounds).collect::<Vec<_>>(),
+        [square(10.0, 20.0, 60.0), square(100.0, 30.0, 40.0)]
+    );
     let chips: Vec<_> = found
         .iter()
         .map(|d| snova::face::align(&scene, &d.landmarks, &vision.pack().layout).expect("the landmarks are spread"))

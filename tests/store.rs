@@ -1,4 +1,5 @@
 //! The store on a real database: what it keeps, what it refuses, and what the outbox then says.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use jiff::civil::date;
 use snova::clock::WallTime;
@@ -52,7 +53,10 @@ fn an_enrolled_customer_is_read_back_as_given_after_a_restart() {
 fn nobody_is_enrolled_without_a_live_consent_to_recognition() {
     let device = fresh();
     let refused = [
-        (Consent { purposes: vec![Purpose::VisitRecords], ..consent() }, ConsentError::NotCovered(Purpose::Recognition)),
+        (
+            Consent { purposes: vec![Purpose::VisitRecords], ..consent() },
+            ConsentError::NotCovered(Purpose::Recognition),
+        ),
         (Consent { valid_until: Some(date(2026, 3, 1)), ..consent() }, ConsentError::Ended(date(2026, 3, 1))),
         (
             Consent { given_on: date(2026, 3, 3), ..consent() },
@@ -76,7 +80,8 @@ fn an_id_is_enrolled_once() {
     let device = fresh();
     let given = customer("Иван");
     device.store.add_customer(&given, &[template(1)], TODAY).expect("the consent is live");
-    let again = device.store.add_customer(&NewCustomer { name: PersonName::given("Пётр"), ..given.clone() }, &[], TODAY);
+    let again =
+        device.store.add_customer(&NewCustomer { name: PersonName::given("Пётр"), ..given.clone() }, &[], TODAY);
     assert!(matches!(again, Err(StoreError::CustomerExists(id)) if id == given.id), "{again:?}");
     let read = device.store.customer(given.id).expect("readable").expect("enrolled");
     assert_eq!(read.name, PersonName::given("Иван"));
@@ -406,11 +411,10 @@ fn a_service_sees_that_another_process_changed_the_customers_and_visits_do_not_a
 #[test]
 fn nothing_that_is_printed_for_debugging_names_a_customer() {
     let device = fresh();
-    let given = NewCustomer {
-        tier: Some("золотой".to_owned()),
-        note: Some("без сахара".to_owned()),
-        ..customer("Иван")
-    };
+    let given =
+        NewCustomer {
+            tier: Some("золотой".to_owned()), note: Some("без сахара".to_owned()), ..customer("Иван")
+        };
     device.store.add_customer(&given, &[template(1)], TODAY).expect("live");
     let read = device.store.customer(given.id).expect("readable").expect("enrolled");
     let printed = format!("{given:?} {read:?} {:?}", device.store.templates(PACK, TODAY));

@@ -1,4 +1,5 @@
 //! The store under power cuts, kills, full disks, wrong files, other programs, and after erasures.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use std::collections::HashSet;
 use std::fs::{self, Permissions};
@@ -40,7 +41,8 @@ fn pieces_in(bytes: &HashSet<[u8; 8]>, trace: &[u8]) -> usize {
 fn an_erased_customer_leaves_no_byte_of_name_or_template_in_any_file() {
     let device = fresh();
     let reader_in_another_process = open(device.dir.path());
-    let given = NewCustomer { note: Some("берёт без сахара".to_owned()), ..customer("Иннокентий") };
+    let given =
+        NewCustomer { note: Some("берёт без сахара".to_owned()), ..customer("Иннокентий") };
     let templates = [template(11), template(12)];
     device.store.add_customer(&given, &templates, TODAY).expect("live");
     let olga = enrol(&device.store, "Ольга");
@@ -110,7 +112,10 @@ fn rows_that_were_moved_between_pages_leave_no_copy_when_erased() {
     assert!(device.store.erase(last, at(60)).expect("enrolled").scrubbed);
     assert_eq!(left(windows()), 0, "pieces of erased templates are left in the file");
     let kept = windows();
-    assert!(enrolled.iter().flat_map(|(_, traces)| traces).all(|trace| pieces_in(&kept, trace) == trace.len() / 8), "the living suffer");
+    assert!(
+        enrolled.iter().flat_map(|(_, traces)| traces).all(|trace| pieces_in(&kept, trace) == trace.len() / 8),
+        "the living suffer"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Random lives of a box against a model in plain maps: enrol, visit, close, reopen, answer, send, withdraw, erase,
 //! restart. After each step the store and the model tell the same.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -14,19 +15,45 @@ use store_fixture::*;
 /// Customers and visits are named by a number modulo those that there are or were.
 #[derive(Clone, Debug)]
 enum Step {
-    Enrol { with_visit_records: bool },
-    Open { customer: usize },
-    OpenAgain { visit: usize },
-    Close { visit: usize },
-    Reopen { visit: usize },
-    Confirm { visit: usize },
-    Reject { visit: usize },
-    Move { visit: usize, to: usize },
+    Enrol {
+        with_visit_records: bool,
+    },
+    Open {
+        customer: usize,
+    },
+    OpenAgain {
+        visit: usize,
+    },
+    Close {
+        visit: usize,
+    },
+    Reopen {
+        visit: usize,
+    },
+    Confirm {
+        visit: usize,
+    },
+    Reject {
+        visit: usize,
+    },
+    Move {
+        visit: usize,
+        to: usize,
+    },
     /// The courier sends what may leave; every third event is refused by the CRM.
-    Send { sent: usize },
-    Withdraw { customer: usize },
-    Renew { customer: usize, with_visit_records: bool },
-    Erase { customer: usize },
+    Send {
+        sent: usize,
+    },
+    Withdraw {
+        customer: usize,
+    },
+    Renew {
+        customer: usize,
+        with_visit_records: bool,
+    },
+    Erase {
+        customer: usize,
+    },
     Restart,
 }
 

@@ -56,12 +56,7 @@ impl Store {
 }
 
 /// Refuses in the store's words what `consent` does not cover.
-pub(super) fn check(
-    customer: CustomerId,
-    consent: &Consent,
-    purpose: Purpose,
-    today: Date,
-) -> Result<(), StoreError> {
+pub(super) fn check(customer: CustomerId, consent: &Consent, purpose: Purpose, today: Date) -> Result<(), StoreError> {
     consent.check(purpose, today).map_err(|cause| StoreError::Consent { customer, cause })
 }
 
@@ -143,11 +138,7 @@ fn apply(holds: &mut BTreeMap<CustomerId, Consent>, row: &Row<'_>) -> Result<(),
     let consent = Consent {
         given_on: given_on.parse().map_err(|_| unreadable())?,
         method: method.parse().map_err(|_| unreadable())?,
-        purposes: purposes
-            .split_terminator(',')
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .map_err(|_| unreadable())?,
+        purposes: purposes.split_terminator(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| unreadable())?,
         valid_until: valid_until.map(|last| last.parse()).transpose().map_err(|_| unreadable())?,
         withdrawn_at: None,
     };

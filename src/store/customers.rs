@@ -44,12 +44,7 @@ const CUSTOMER_COLUMNS: &str = "SELECT c.id, c.sealed, c.enrolled_at,
 impl Store {
     /// Writes customer, consent and templates in one transaction. Refused unless the consent covers
     /// recognition on `today`, and for an id that is already there.
-    pub fn add_customer(
-        &self,
-        customer: &NewCustomer,
-        templates: &[Template],
-        today: Date,
-    ) -> Result<(), StoreError> {
+    pub fn add_customer(&self, customer: &NewCustomer, templates: &[Template], today: Date) -> Result<(), StoreError> {
         consents::check(customer.id, &customer.consent, Purpose::Recognition, today)?;
         self.write(|tx| {
             if exists(tx, customer.id)? {
@@ -138,12 +133,7 @@ impl Store {
 
 const NOT_BYTES: Fault = Fault::Row("a sealed column holds no bytes");
 
-fn add_template(
-    tx: &Transaction<'_>,
-    seal: Seal,
-    customer: &NewCustomer,
-    template: &Template,
-) -> Result<(), Fault> {
+fn add_template(tx: &Transaction<'_>, seal: Seal, customer: &NewCustomer, template: &Template) -> Result<(), Fault> {
     let id = mint_at(customer.enrolled_at);
     tx.execute(
         "INSERT INTO templates (id, customer, pack, quality, made_at, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

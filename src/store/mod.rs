@@ -21,8 +21,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::vault::Seal;
 pub use customers::NewCustomer;
 pub use erasure::Erasure;
-pub use error::StoreError;
 use error::Fault;
+pub use error::StoreError;
 pub use outbox::OutboxStatus;
 pub use visits::{Identified, Visit, VisitAnswer, VisitRecord, VisitVerdict};
 

@@ -120,13 +120,7 @@ impl Store {
     /// Takes the cashier's word. A rejected visit does not count and is not sent; `Other` moves it to another
     /// customer, whose consent must cover recognition on `today`. An event that may have left is followed by a
     /// `visit_void`. The last answer holds; the same answer twice is one.
-    pub fn answer_visit(
-        &self,
-        id: VisitId,
-        answer: VisitAnswer,
-        at: WallTime,
-        today: Date,
-    ) -> Result<(), StoreError> {
+    pub fn answer_visit(&self, id: VisitId, answer: VisitAnswer, at: WallTime, today: Date) -> Result<(), StoreError> {
         self.write(|tx| {
             let before = require(tx, id)?;
             let after = before.answered(answer);
@@ -145,7 +139,8 @@ impl Store {
     /// time is known to be true. Their events may be sent from `at` on. To be called once, before new visits open.
     pub fn close_left_open(&self, at: WallTime) -> Result<usize, StoreError> {
         self.write(|tx| {
-            let mut statement = tx.prepare("SELECT id, opened_at, opened_synchronised FROM visits WHERE closed_at IS NULL")?;
+            let mut statement =
+                tx.prepare("SELECT id, opened_at, opened_synchronised FROM visits WHERE closed_at IS NULL")?;
             let mut rows = statement.query([])?;
             let mut left = Vec::new();
             while let Some(row) = rows.next()? {

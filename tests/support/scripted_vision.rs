@@ -207,10 +207,11 @@ impl Vision for ScriptedVision {
 impl ScriptedVision {
     fn detection(&self, bounds: BoundingBox) -> Detection {
         let side = self.facts.layout.side as f32;
-        let landmarks = self.facts.layout.points.map(|p| Point {
-            x: bounds.x1 + p.x / side * bounds.width(),
-            y: bounds.y1 + p.y / side * bounds.height(),
-        });
+        let landmarks = self
+            .facts
+            .layout
+            .points
+            .map(|p| Point { x: bounds.x1 + p.x / side * bounds.width(), y: bounds.y1 + p.y / side * bounds.height() });
         Detection { bounds, landmarks: Landmarks(landmarks), confidence: 0.95 }
     }
 }
