@@ -36,7 +36,9 @@ impl Store {
         let mut writer = lock(&self.writer);
         let limit = connection::lift_limit(&writer).map_err(|fault| fault.at(&self.path))?;
         let removed = self.write_on(&mut writer, |tx| remove_rows(tx, id, now));
-        connection::set_limit(&writer, limit).map_err(|fault| fault.at(&self.path))?;
+        if let Err(fault) = connection::set_limit(&writer, limit) {
+            tracing::warn!(error = %fault.at(&self.path), "the size limit does not hold until the next start");
+        }
         drop(writer);
         let removed = removed?;
         // The rows are gone whatever happens now; that is told by the flag, not by an error.
