@@ -82,8 +82,10 @@ pub fn run(args: DemoArgs) -> Result<()> {
 
 fn samples(language: Language) -> [Sample; 2] {
     let (first, second) = (&["obama-1.jpg", "obama-3.jpg"] as &[_], &["astronaut-1.png"] as &[_]);
-    let sample =
-        |given, patronymic, family, gender, tier, photos| Sample { given, patronymic, family, gender, tier, photos };
+    let sample = |given, patronymic, family, gender, tier, photos: &'static [&'static str]| {
+        let known = photos.len() > 1;
+        Sample { given, patronymic, family, gender, tier, photos, known }
+    };
     match language {
         Language::Russian => [
             sample("Иван", Some("Петрович"), "Соколов", Gender::Masculine, "Золотая карта", first),
