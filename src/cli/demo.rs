@@ -54,6 +54,8 @@ pub fn run(args: DemoArgs) -> Result<()> {
     config.device.data_dir = data.path().to_owned();
     config.web.listen = args.listen;
     config.counters[0].language = args.language;
+    // The scene's people come back within seconds: each time is a visit, so that each is greeted.
+    config.visit.merge = std::time::Duration::from_secs(4);
 
     let (store, clock) = (super::open_store(&config)?, super::system_clock());
     let mut vision = super::open_calibrated_vision(&config)?;
