@@ -34,10 +34,7 @@ impl Places {
     /// Finds the library and the pack `name`. A configured path is taken at its word: a wrong one is an
     /// error, never silently passed over.
     pub fn find(library: Option<&Path>, packs: Option<&Path>, name: &str) -> Result<Self, Unfound> {
-        let library = match library {
-            Some(library) => library.to_owned(),
-            None => first(roots().map(|root| root.join("runtime").join(LIBRARY)), "ONNX Runtime's library", "library")?,
-        };
+        let library = Self::library(library)?;
         let candidates: Vec<PathBuf> = match packs {
             Some(packs) => vec![packs.join(name)],
             None => pack_folders().map(|packs| packs.join(name)).collect(),
@@ -46,6 +43,14 @@ impl Places {
         let manifest = first(manifests, &format!("the model pack \"{name}\""), "packs_dir")?;
         let pack = manifest.parent().unwrap_or(&manifest).to_owned();
         Ok(Self { library, pack })
+    }
+
+    /// ONNX Runtime's library alone.
+    pub fn library(library: Option<&Path>) -> Result<PathBuf, Unfound> {
+        match library {
+            Some(library) => Ok(library.to_owned()),
+            None => first(roots().map(|root| root.join("runtime").join(LIBRARY)), "ONNX Runtime's library", "library"),
+        }
     }
 
     /// The folders that hold packs, in the order of looking.

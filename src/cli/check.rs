@@ -2,6 +2,6 @@
 #[derive(clap::Args)]
 pub struct CheckArgs {}
 
-pub fn run(_: &CheckArgs, _: Option<&std::path::Path>) -> anyhow::Result<()> {
-    Ok(())
+pub fn run(_: &CheckArgs, _: Option<&std::path::Path>) -> super::Outcome {
+    super::Outcome::Done
 }

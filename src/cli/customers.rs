@@ -35,13 +35,13 @@ enum CustomersCommand {
 }
 
 pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
-    let store = super::open_store(config)?;
+    let store = super::existing_store(config)?;
     let clock = super::system_clock();
     let today = super::today(config, &*clock);
     let live = |c: &Customer| c.consent.is_live(Purpose::Recognition, today);
     match args.command {
         CustomersCommand::List { json } => {
-            let customers = store.customers()?;
+            let customers = store.map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
             if json {
                 out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).collect()));
             } else if customers.is_empty() {
@@ -54,11 +54,13 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
             }
         }
         CustomersCommand::Show { id, json } => {
-            let customer = store.customer(id)?.ok_or(StoreError::UnknownCustomer(id))?;
+            let customer = store.map_or(Ok(None), |store| store.customer(id))?;
+            let customer = customer.ok_or(StoreError::UnknownCustomer(id))?;
             let view = view(&customer, live(&customer));
             if json { out::line(view) } else { out::line(format_args!("{view:#}")) }
         }
         CustomersCommand::Erase { id } => {
+            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
             let erased = enrolment::erase(id, &store, &*clock)?;
             out::line(format_args!(
                 "customer {id} is erased: {} templates, {} visits",

@@ -10,6 +10,7 @@ use crate::app::settings::{self, Settings};
 use crate::app::{self, Parts, Service};
 use crate::config::Config;
 use crate::telemetry::Metrics;
+use crate::web;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  snova run\n  snova run --config /etc/snova/snova.toml")]
@@ -17,11 +18,14 @@ pub struct RunArgs {}
 
 pub fn run(_: &RunArgs, config: Config) -> Result<()> {
     let settings = Settings::from_config(&config)?;
+    let vision = Box::new(super::open_calibrated_vision(&config)?);
+    let runtime = super::runtime()?;
+    // Whatever can be refused is refused before anything is written.
+    drop(runtime.block_on(web::bind(settings.listen))?);
     let _held = hold_data_folder(&config)?;
     let store = super::open_store(&config)?;
-    let vision = Box::new(super::open_calibrated_vision(&config)?);
     let parts = Parts { store, vision, clock: super::system_clock(), metrics: Arc::new(Metrics::new()) };
-    super::runtime()?.block_on(async {
+    runtime.block_on(async {
         let service = app::start(settings, parts).await?;
         out::line(format_args!("Snova is at http://{}/ — stop it with Ctrl-C", service.address()));
         until_stopped(service).await
