@@ -14,6 +14,7 @@ mod out;
 mod replay;
 mod run;
 pub mod setup;
+mod truth;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

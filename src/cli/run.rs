@@ -12,6 +12,9 @@ use crate::config::Config;
 use crate::telemetry::Metrics;
 use crate::web;
 
+/// Held by the one service of a data folder.
+pub(super) const LOCK: &str = "snova.lock";
+
 #[derive(Args)]
 #[command(after_help = "Examples:\n  snova run\n  snova run --config /etc/snova/snova.toml")]
 pub struct RunArgs {}
@@ -56,7 +59,7 @@ fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     std::fs::create_dir_all(&dir).with_context(|| {
         format!("cannot use the data folder {}; let Snova's user write there or configure another one", dir.display())
     })?;
-    let path = dir.join("snova.lock");
+    let path = dir.join(LOCK);
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
         format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
     })?;
