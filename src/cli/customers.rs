@@ -20,17 +20,22 @@ pub struct CustomersArgs {
 #[derive(Subcommand)]
 enum CustomersCommand {
     /// One line a customer
+    #[command(after_help = "Examples:\n  snova customers list\n  snova customers list --json")]
     List {
+        /// Print one JSON array instead of text
         #[arg(long)]
         json: bool,
     },
     /// Everything kept about one customer, but for the templates' numbers
+    #[command(after_help = "Examples:\n  snova customers show 0193…\n  snova customers show --json 0193…")]
     Show {
         id: CustomerId,
+        /// Print one JSON object on one line
         #[arg(long)]
         json: bool,
     },
     /// Erase a customer for ever, everywhere on this box; the CRM is told
+    #[command(after_help = "Examples:\n  snova customers erase 0193…")]
     Erase { id: CustomerId },
 }
 
