@@ -63,8 +63,7 @@ impl Places {
 
     /// The folder of the sample pictures for scenes.
     pub fn media() -> Result<PathBuf, Unfound> {
-        let manifest = first(roots().map(|root| root.join("media")), "the folder of sample pictures", "packs_dir");
-        manifest
+        first(roots().map(|root| root.join("media")), "the folder of sample pictures", "packs_dir")
     }
 }
 

@@ -268,7 +268,7 @@ mod tests {
         assert!(!is_left_to_owner(dir.path(), &fetched));
         assert!(is_left_to_owner(dir.path(), &supplied));
         std::fs::write(dir.path().join(&supplied.detector.file), b"x").unwrap();
-        assert_eq!(absent(dir.path(), &supplied), [supplied.embedder.file.clone()]);
+        assert_eq!(absent(dir.path(), &supplied), std::slice::from_ref(&supplied.embedder.file));
         assert!(is_left_to_owner(dir.path(), &supplied), "one of two is still for the owner to add");
         std::fs::write(dir.path().join(&supplied.embedder.file), b"x").unwrap();
         assert!(!is_left_to_owner(dir.path(), &supplied), "wrong files are a fault");

@@ -1,5 +1,6 @@
 //! `snova run`: the service, until it is told to stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -24,7 +25,7 @@ pub fn run(_: &RunArgs, config: Config) -> Result<()> {
     let vision = Box::new(super::open_calibrated_vision(&config)?);
     let runtime = super::runtime()?;
     // Whatever can be refused is refused before anything is written.
-    drop(runtime.block_on(web::bind(settings.listen))?);
+    refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
     let store = super::open_store(&config)?;
     let parts = Parts { store, vision, clock: super::system_clock(), metrics: Arc::new(Metrics::new()) };
@@ -33,6 +34,11 @@ pub fn run(_: &RunArgs, config: Config) -> Result<()> {
         out::line(format_args!("Snova is at http://{}/ — stop it with Ctrl-C", service.address()));
         until_stopped(service).await
     })
+}
+
+/// Says early what binding the port would say later.
+pub(super) fn refuse_busy_port(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> Result<(), web::WebError> {
+    runtime.block_on(web::bind(address)).map(drop)
 }
 
 /// Waits for the stop signal or a failed part, then stops in order. A second signal ends the process at once.

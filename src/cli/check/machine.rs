@@ -38,7 +38,7 @@ pub(super) fn time() -> Finding {
     if wall.synchronised {
         return Finding::new(Severity::Ok, "clock", "synchronised");
     }
-    Finding::new(Severity::Warning, "clock", format!("not synchronised, it says {}; visits are recorded so", wall.at))
+    Finding::new(Severity::Warning, "clock", format!("not synchronised; visits would be recorded at {:.0}", wall.at))
         .with_remedy("let a time service run: sudo timedatectl set-ntp true")
 }
 
