@@ -1,6 +1,8 @@
 //! Errors of the command line as its owner meets them: one line that says what to do, a failing exit code, and
 //! nothing half written. The real program runs, each time in a box of its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;

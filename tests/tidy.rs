@@ -2,6 +2,8 @@
 //!
 //! The table is the house's to correct as it grows; it stays acyclic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

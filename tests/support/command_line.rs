@@ -72,27 +72,21 @@ impl Shop {
         path
     }
 
-    /// Sections beside `[device]`; those that a test must not share with the machine are added.
+    /// Writes the configuration: `sections`, and what a test must not share with the machine where they do not say it.
     pub fn configure(&self, sections: &str) {
-        let mut text = format!("[device]\ndata_dir = {:?}\n", self.data());
-        if !sections.contains("[runtime]") {
-            text += &format!("[runtime]\npacks_dir = {:?}\nlibrary = {:?}\n", packs(), runtime_library());
-        } else if !sections.contains("library =") {
-            let library = format!("[runtime]\nlibrary = {:?}\n", runtime_library());
-            text += &sections.replace("[runtime]\n", &library);
-        } else {
-            let packs = format!("[runtime]\npacks_dir = {:?}\n", packs());
-            text += &sections.replace("[runtime]\n", &packs);
+        // A free port now; nothing of a box under test listens for long.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut config: toml::Table = toml::from_str(sections).unwrap();
+        for (section, key, value) in [
+            ("device", "data_dir", self.data().display().to_string()),
+            ("runtime", "packs_dir", packs().display().to_string()),
+            ("runtime", "library", runtime_library().display().to_string()),
+            ("web", "listen", format!("127.0.0.1:{port}")),
+        ] {
+            let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
+            section.as_table_mut().unwrap().entry(key).or_insert(value.into());
         }
-        if !sections.contains("[runtime]") {
-            text += sections;
-        }
-        if !sections.contains("[web]") {
-            // A free port now; nothing of a box under test listens for long.
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            text += &format!("[web]\nlisten = \"127.0.0.1:{port}\"\n");
-        }
-        fs::write(self.path("snova.toml"), text).unwrap();
+        fs::write(self.path("snova.toml"), config.to_string()).unwrap();
     }
 
     pub fn keep_data_in(&self, folder: &Path) {

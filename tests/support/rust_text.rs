@@ -98,7 +98,7 @@ fn literal_end(bytes: &[u8], at: usize) -> usize {
     if rest.starts_with(b"/*") {
         return at + find(&rest[2..], b"*/").map_or(rest.len(), |found| found + 4);
     }
-    if rest[0] == b'r' && !after_word || rest.starts_with(b"br") && !after_word {
+    if !after_word && (rest[0] == b'r' || rest.starts_with(b"br")) {
         let raw = if rest[0] == b'b' { 2 } else { 1 };
         let hashes = rest[raw..].iter().take_while(|b| **b == b'#').count();
         if rest.get(raw + hashes) == Some(&b'"') {
