@@ -349,7 +349,8 @@ fn every_command_shows_examples_and_stands_in_the_readme() {
         if !help.contains("Examples:") || !help.contains(&format!("  {command}")) {
             faults.push(format!("{command} --help shows no example of it"));
         }
-        if readme.as_ref().is_ok_and(|readme| !readme.contains(&command)) {
+        let is_own = !command.trim_start_matches("snova ").contains(' ');
+        if is_own && readme.as_ref().is_ok_and(|readme| !readme.contains(&command)) {
             faults.push(format!("README.md does not mention {command}"));
         }
     }

@@ -180,7 +180,14 @@ fn npm(program: &OsString, package: &Package, folder: &Path) -> Result<Command, 
     create_dir(&folder.join("out"))?;
     create_dir(&folder.join("tmp"))?;
     let mut command = Command::new(program);
-    command.args(["pack", "--ignore-scripts", "--silent", "--no-update-notifier", "--fetch-retries=1", "--cache"]);
+    command.args([
+        "pack",
+        "--ignore-scripts",
+        "--loglevel=error",
+        "--no-update-notifier",
+        "--fetch-retries=1",
+        "--cache",
+    ]);
     command.arg(folder.join("cache"));
     command.arg(format!("{}@{}", package.package, package.version));
     Ok(command)
@@ -192,14 +199,19 @@ fn refusal(client: &'static str, said: &str, expected: &str) -> FetchError {
         return FetchError::NoClient { client: "python3 -m pip".to_owned(), cause: "pip is not installed".to_owned() };
     }
     let is_digest = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let got = said.lines().filter_map(|line| line.trim().strip_prefix("Got")).map(str::trim);
-    if let Some(got) = got.filter(|word| is_digest(word)).last() {
+    let mut got = said.lines().filter_map(|line| line.trim().strip_prefix("Got")).map(str::trim);
+    if let Some(got) = got.rfind(|word| is_digest(word)) {
         return ArchiveError::Hash { expected: expected.to_owned(), got: got.to_owned() }.into();
+    }
+    // Without a network pip ends with "no matching version", which sends people the wrong way.
+    if said.contains("Retrying (") && said.contains("Could not find a version") {
+        let cause = "no connection to the package index".to_owned();
+        return FetchError::Client { client, cause };
     }
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let is_error =
         |line: &&str| line.starts_with("ERROR") || line.starts_with("npm err") || line.starts_with("npm ERR");
-    let line = lines().find(is_error).or_else(|| lines().last()).unwrap_or("it said nothing");
+    let line = lines().find(is_error).or_else(|| lines().next_back()).unwrap_or("it said nothing");
     FetchError::Client { client, cause: line.chars().take(300).collect() }
 }
 
@@ -252,6 +264,8 @@ mod tests {
         assert_eq!(text, format!("expected sha256 {expected}, got {got}"));
         let text = refusal("npm", "npm notice\nnpm error code ENOTFOUND\nnpm error more\n", "").to_string();
         assert_eq!(text, "npm failed: npm error code ENOTFOUND");
+        let said = "WARNING: Retrying (Retry(total=1)) after x\nERROR: Could not find a version that satisfies x\n";
+        assert_eq!(refusal("pip", said, "").to_string(), "pip failed: no connection to the package index");
         assert_eq!(refusal("npm", "", "").to_string(), "npm failed: it said nothing");
         let absent = refusal("pip", "/usr/bin/python3: No module named pip\n", "");
         assert!(!absent.may_pass(), "{absent}");

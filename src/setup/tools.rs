@@ -191,33 +191,23 @@ mod tests {
         }
     }
 
-    fn program(folder: &Path, name: &str, script: &str) {
-        let file = folder.join(name);
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    /// A program that is found, and that does what `as_program` does. A link: a test that has just written a
+    /// program cannot run it while another test is starting one.
+    fn program(folder: &Path, name: &str, as_program: &str) {
+        std::os::unix::fs::symlink(as_program, folder.join(name)).unwrap();
     }
 
     fn host(folder: &Path, root: bool) -> Host {
         Host { path: folder.as_os_str().to_owned(), root }
     }
 
-    /// Stands in for apt-get: it knows no package before an update, and then "installs" by making the program.
-    fn fake_apt(folder: &Path) {
-        let script = format!(
-            "PATH=/usr/bin:/bin\ncd '{}'\necho \"$*\" >> calls\ncase \"$*\" in\n\
-             *update*) touch lists ;;\n\
-             *install*) [ -e lists ] || {{ echo 'E: Unable to locate package' >&2; exit 100; }}\n\
-             for p; do case $p in ffmpeg|npm) printf '#!/bin/sh\\n' > $p; chmod +x $p ;; esac; done ;;\nesac",
-            folder.display()
-        );
-        program(folder, "apt-get", &script);
-    }
+    const APT_GET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clients/apt-get");
 
     #[test]
     fn nothing_is_installed_where_nothing_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        program(folder.path(), "ffmpeg", "");
-        fake_apt(folder.path());
+        program(folder.path(), "ffmpeg", "/bin/true");
+        program(folder.path(), "apt-get", APT_GET);
         let mut notes = Notes::default();
         let missing = ensure(Purpose::Run, false, &host(folder.path(), true), &mut notes).unwrap();
         assert!(missing.is_empty() && notes.0.is_empty(), "{missing:?} {:?}", notes.0);
@@ -227,7 +217,7 @@ mod tests {
     #[test]
     fn missing_program_is_installed_by_root_and_lists_are_updated_only_when_needed() {
         let folder = tempfile::tempdir().unwrap();
-        fake_apt(folder.path());
+        program(folder.path(), "apt-get", APT_GET);
         let mut notes = Notes::default();
         let missing = ensure(Purpose::Run, false, &host(folder.path(), true), &mut notes).unwrap();
         assert_eq!(missing, []);
@@ -235,7 +225,7 @@ mod tests {
         let calls = || std::fs::read_to_string(folder.path().join("calls")).unwrap();
         assert_eq!(calls().lines().count(), 3, "{}", calls());
         assert!(calls().contains(" install --no-install-recommends ffmpeg\n"));
-        program(folder.path(), "python3", "exit 0");
+        program(folder.path(), "python3", "/bin/true");
         ensure(Purpose::Run, true, &host(folder.path(), true), &mut notes).unwrap();
         assert_eq!(calls().lines().count(), 4, "{}", calls());
     }
@@ -243,8 +233,8 @@ mod tests {
     #[test]
     fn program_that_may_not_be_installed_is_named_with_its_command() {
         let folder = tempfile::tempdir().unwrap();
-        fake_apt(folder.path());
-        program(folder.path(), "python3", "exit 1");
+        program(folder.path(), "apt-get", APT_GET);
+        program(folder.path(), "python3", "/bin/false");
         let missing = ensure(Purpose::Test, true, &host(folder.path(), false), &mut Notes::default()).unwrap();
         let programs: Vec<_> = missing.iter().map(|missing| missing.program).collect();
         assert_eq!(programs, ["python3 with pip", "npm", "ffmpeg", "chromium", "chromedriver"]);

@@ -33,12 +33,13 @@ struct Asset {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 7] = [
+const ASSETS: [Asset; 8] = [
     Asset { name: "snova.css", kind: "text/css; charset=utf-8", text: include_str!("assets/snova.css") },
     Asset { name: "snova.svg", kind: "image/svg+xml", text: include_str!("assets/snova.svg") },
     Asset { name: "cashier.js", kind: SCRIPT, text: include_str!("assets/cashier.js") },
     Asset { name: "stream.js", kind: SCRIPT, text: include_str!("assets/stream.js") },
     Asset { name: "people.js", kind: SCRIPT, text: include_str!("assets/people.js") },
+    Asset { name: "fit.js", kind: SCRIPT, text: include_str!("assets/fit.js") },
     Asset { name: "status.js", kind: SCRIPT, text: include_str!("assets/status.js") },
     Asset { name: "words.js", kind: SCRIPT, text: include_str!("assets/words.js") },
 ];
@@ -107,7 +108,7 @@ fn cashier_page(site: &Site, counter: &CounterId) -> String {
     let language = site.language(counter);
     let words = words::of(language);
     let table = serde_json::to_string(words).unwrap_or_default();
-    let silence = site.parts.limits.ping.mul_f32(2.5).as_millis().to_string();
+    let silence = (site.parts.limits.ping.saturating_mul(5) / 2).as_millis().to_string();
     fill(
         CASHIER,
         &[
@@ -117,6 +118,7 @@ fn cashier_page(site: &Site, counter: &CounterId) -> String {
             ("events", &escape(&format!("/api/v1/counters/{}/events", percent_encode(counter.as_str())))),
             ("zone", &escape(site.parts.time_zone.iana_name().unwrap_or(""))),
             ("silence_ms", &silence),
+            ("now", &site.parts.clock.wall().at.to_string()),
             ("build", build()),
             ("no_script", words.no_script),
             ("connecting", words.connecting),
@@ -214,6 +216,7 @@ mod tests {
                     "events",
                     "zone",
                     "silence_ms",
+                    "now",
                     "build",
                     "no_script",
                     "connecting",

@@ -26,6 +26,9 @@ use crate::shutdown::Shutdown;
 /// After how long a browser tries again by itself.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// An interval of nothing would be a panic, and a flood.
+const SHORTEST_PING: Duration = Duration::from_millis(10);
+
 /// The data of `event: ping`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ping {
@@ -54,7 +57,7 @@ pub fn open(
     let place = site.streams.clone().try_acquire_owned().map_err(|_| {
         Problem::unavailable("too_many_screens", "too many screens listen already; close some and try again")
     })?;
-    let mut pings = tokio::time::interval(site.parts.limits.ping);
+    let mut pings = tokio::time::interval(site.parts.limits.ping.max(SHORTEST_PING));
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let screen = Screen {
         counter,

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -93,13 +93,15 @@ impl Browser {
 
     /// Waits until the expression is true.
     pub async fn wait_until(&self, expression: &str, limit: Duration) {
-        let began = Instant::now();
-        while self.eval(&format!("Boolean({expression})")).await != json!(true) {
-            if began.elapsed() > limit {
-                let page = self.eval("document.body.innerText").await;
-                panic!("not within {limit:?}: {expression}\nthe page says: {page}");
+        let question = format!("Boolean({expression})");
+        let wait = async {
+            while self.eval(&question).await != json!(true) {
+                tokio::time::sleep(Duration::from_millis(30)).await;
             }
-            tokio::time::sleep(Duration::from_millis(30)).await;
+        };
+        if tokio::time::timeout(limit, wait).await.is_err() {
+            let page = self.eval("document.body.innerText").await;
+            panic!("not within {limit:?}: {expression}\nthe page says: {page}");
         }
     }
 

@@ -2,7 +2,8 @@
 //
 // Names and notes come from people: they are only ever set as text, never as markup.
 
-import { dayInWords, fullName, hasWord, shortName, word } from "./words.js";
+import { fitted } from "./fit.js";
+import { dayInWords, fullName, hasWord, shortName, tied, word } from "./words.js";
 
 // A card that has just moved must not catch the tap meant for what was there before.
 const SETTLE_MS = 400;
@@ -58,10 +59,9 @@ function draw(person) {
   const card = element("article", `card ${person.decision}`);
   card.dataset.visit = person.visit_id;
   const body = element("div", "body");
-  body.append(bidi("h1", "headline", headline(person)), ...details(person));
-  card.append(body, person.decision === "match" ? matchAnswers(person) : maybeAnswers(person));
-  card.append(alertLine());
-  return card;
+  body.append(phrase(headline(person)), ...details(person));
+  card.append(body, ...(person.decision === "match" ? matchAnswers(person) : maybeAnswers(person)));
+  return fitted(card);
 }
 
 function headline(person) {
@@ -85,8 +85,9 @@ function details(person) {
 
 function matchAnswers(person) {
   const answers = element("div", "answers");
-  answers.append(button("quiet", word("someone_else"), person, { verdict: "no", customer_id: person.customer_id }));
-  return answers;
+  const no = { verdict: "no", customer_id: person.customer_id };
+  answers.append(answerLine(), button("quiet", word("someone_else"), person, no));
+  return [answers];
 }
 
 function maybeAnswers(person) {
@@ -106,7 +107,7 @@ function maybeAnswers(person) {
     answers.querySelector(".yes").append(element("kbd", "", "Enter"));
     answers.querySelector(".no").append(element("kbd", "", "Esc"));
   }
-  return answers;
+  return [answerLine(), answers];
 }
 
 function button(kind, text, person, answer) {
@@ -117,7 +118,7 @@ function button(kind, text, person, answer) {
   return made;
 }
 
-function alertLine() {
+function answerLine() {
   const line = element("p", "said");
   line.setAttribute("role", "status");
   return line;
@@ -173,12 +174,17 @@ function element(tag, kind, text = "") {
   return made;
 }
 
+// «Добрый день, / Анна Сергеевна!»: a line ends after a comma sooner than between two words that belong together.
+function phrase(text) {
+  const line = bidi("h1", "headline", "");
+  const clauses = tied(text).split(/(?<=,) /);
+  clauses.forEach((clause, place) => line.append(place > 0 ? " " : "", element("span", "", clause)));
+  return line;
+}
+
 // Text from people may run right to left; it must not turn what stands around it.
 function bidi(tag, kind, text) {
-  const made = element(tag, kind, text);
+  const made = element(tag, kind, tied(text));
   made.dir = "auto";
-  // Long words are set smaller, or two of them would push each other off the card.
-  if (text.length > 90) made.dataset.length = "very-long";
-  else if (text.length > 44) made.dataset.length = "long";
   return made;
 }

@@ -1,6 +1,6 @@
 // Whether the screen can be trusted: the line to the box, the cameras, the disk; and the clock when all is well.
 
-import { dateOf, now, timeOf, word } from "./words.js";
+import { dateOf, now, tied, timeOf, word } from "./words.js";
 
 const line = document.getElementById("calm-line");
 const more = document.getElementById("calm-more");
@@ -34,8 +34,9 @@ export function picture({ cameras, unsaved_visits: unsaved }) {
 function tell(state, short, large = "", detail = "") {
   dot.dataset.state = state;
   status.textContent = short;
-  trouble = large ? { large, detail } : null;
+  trouble = large ? { large: tied(large), detail: tied(detail) } : null;
   document.body.dataset.state = state;
+  document.body.toggleAttribute("data-said", trouble !== null);
   tick();
 }
 

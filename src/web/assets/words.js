@@ -22,6 +22,7 @@ function known(name) {
 
 // The box's clock is the one that counts; a kiosk's own may be years off.
 let ahead = 0;
+setClock(document.body.dataset.now);
 
 export function setClock(boxTime) {
   const at = Date.parse(boxTime);
@@ -35,6 +36,9 @@ export function word(key, values = {}) {
   if (typeof text === "object") text = text[plurals.select(values.n)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
+
+// «С возвращением», «с устройством»: a short word must not be left alone at the end of a line.
+export const tied = (text) => text.replace(/(?<=^|\s)(\p{L}{1,2}) /gu, "$1\u00a0");
 
 export const hasWord = (key) => typeof words[key] === "string";
 
@@ -59,4 +63,8 @@ function midnight(at) {
 
 export const fullName = (name) => [name.given, name.patronymic, name.family].filter(Boolean).join(" ");
 
-export const shortName = (name) => [name.given, name.patronymic].filter(Boolean).join(" ");
+// For the question. A short one stays on one line: «Это / Иван Петрович?»
+export function shortName(name) {
+  const parts = [name.given, name.patronymic].filter(Boolean);
+  return parts.join(parts.join(" ").length <= 18 ? "\u00a0" : " ");
+}

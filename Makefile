@@ -1,0 +1,46 @@
+# Two commands do it: `make run` tries Snova out, `make test` checks all of it. The second time both work offline.
+
+CARGO ?= cargo
+BIN := target/release/snova
+# Plain output in logs; colours only where somebody looks.
+SAY = @printf '\n== %s\n'
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup build test lint bench cargo-is-there
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## build, fetch and verify the models, start the demo
+	$(SAY) 'starting the demo'
+	$(BIN) demo
+
+setup: build ## fetch, verify and convert ONNX Runtime, models and sample pictures into models/.cache
+	$(SAY) 'setting up (about 190 MB are fetched the first time)'
+	$(BIN) setup --tools run
+
+build: cargo-is-there ## build the release binary
+	$(SAY) 'building (some minutes the first time)'
+	$(CARGO) build --release --locked
+
+test: cargo-is-there ## set up what tests need, then format check, lints, tests, documentation
+	$(SAY) 'setting up for tests (about 190 MB are fetched the first time)'
+	$(CARGO) run --locked --quiet -- setup --tools test
+	$(MAKE) --no-print-directory lint
+	$(SAY) 'running the tests'
+	$(CARGO) test --locked
+
+lint: cargo-is-there ## check format, lints and documentation; warnings are errors
+	$(SAY) 'checking the format'
+	$(CARGO) fmt --check
+	$(SAY) 'checking the lints'
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(SAY) 'checking the documentation'
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+
+bench: setup ## measure; keep dated runs in benches/runs/
+	$(SAY) 'measuring'
+	$(CARGO) bench --locked
+
+cargo-is-there:
+	@command -v $(CARGO) > /dev/null || { echo 'cargo is missing: install Rust 1.95 or newer with rustup' >&2; exit 1; }
