@@ -8,9 +8,11 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::{ToSpan, Zoned};
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+use snova::clock::{Clock, SystemClock};
 
 #[path = "support/command_line.rs"]
 mod command_line;
@@ -49,7 +51,8 @@ fn png_bomb() -> Vec<u8> {
 }
 
 fn day(offset: i64) -> String {
-    Zoned::now().date().checked_add(offset.days()).unwrap().to_string()
+    let today = SystemClock::new().wall().at.to_zoned(TimeZone::system()).date();
+    today.checked_add(offset.days()).unwrap().to_string()
 }
 
 /// The refusals that need nothing but a file given as a photo: by `enrol` and by `identify`.
@@ -359,10 +362,9 @@ fn a_check_of_a_fresh_box_states_licence_and_training_data_and_makes_nothing() {
 fn every_fault_of_a_file_is_a_line_of_its_own() {
     let shop = Shop::open();
     shop.configure("[log]\nlevel = \"loud\"\n[visit]\ndwel_ms = 1\n");
-    let started = Instant::now();
     let ended = shop.snova(&["run"]);
     assert_eq!(ended.err.lines().filter(|line| line.starts_with("snova: ")).count(), 2, "{}", ended.err);
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(ended.code.is_some_and(|code| code != 0));
 }
 
 fn text(path: &Path) -> &str {

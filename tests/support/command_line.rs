@@ -4,9 +4,12 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use snova::clock::{Clock, SystemClock};
 
 /// What `snova setup` installed for the tests.
 fn installed() -> PathBuf {
@@ -113,20 +116,18 @@ impl Shop {
 
     /// Runs the program in the box's folder, with its configuration.
     pub fn snova(&self, arguments: &[&str]) -> Ended {
-        let started = Instant::now();
+        let (clock, mut out, mut err) =
+            (SystemClock::new(), tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_snova"));
         command.args(arguments).arg("--config").arg(self.path("snova.toml")).current_dir(self.dir.path());
-        command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("snova starts");
-        let (pid, mut readers) = (child.id(), Vec::new());
-        let (mut out, mut err) = (child.stdout.unwrap(), child.stderr.unwrap());
-        readers.push(std::thread::spawn(move || std::io::read_to_string(&mut out).unwrap()));
-        readers.push(std::thread::spawn(move || std::io::read_to_string(&mut err).unwrap()));
-        let (status, peak_kb) = wait(pid);
-        let mut texts = readers.into_iter().map(|reader| reader.join().unwrap());
-        let (out, err) = (texts.next().unwrap(), texts.next().unwrap());
+        command.env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+        // Files, unlike pipes, never fill up.
+        command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
+        let (status, peak_kb) = wait(command.spawn().expect("snova starts").id());
+        let took = clock.monotonic().0;
+        let (out, err) = (whole(&mut out), whole(&mut err));
         let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
-        let ended = Ended { code, out, err, took: started.elapsed(), peak_kb };
+        let ended = Ended { code, out, err, took, peak_kb };
         assert!(!ended.err.contains("panicked") && ended.code.is_some(), "{arguments:?}: {}", ended.err);
         ended
     }
@@ -145,6 +146,11 @@ impl Ended {
         let words: Vec<&str> = self.err.trim_end().trim_start_matches("snova: ").split(": ").collect();
         assert!(words.windows(2).all(|pair| pair[0] != pair[1]), "said twice: {}", self.err);
     }
+}
+
+fn whole(file: &mut fs::File) -> String {
+    file.rewind().unwrap();
+    std::io::read_to_string(file).unwrap()
 }
 
 /// Waits for a child and asks the kernel how much memory it held: status and kilobytes.
