@@ -74,7 +74,7 @@ pub struct Refused {
 /// Why a photo was not used. Each text says what is wrong and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum RefusalReason {
-    #[error("{0}")]
+    #[error(transparent)]
     Unreadable(#[from] FrameError),
     #[error("no face was found; use a photo that shows the face from the front")]
     NoFace,
@@ -99,11 +99,11 @@ pub enum Warning {
 /// Why nobody was enrolled. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    #[error("{0}")]
+    #[error(transparent)]
     Name(#[from] NameError),
     #[error("the {what} is empty, longer than {max} characters or holds a line break; correct it or leave it out")]
     Text { what: &'static str, max: usize },
-    #[error("{0}")]
+    #[error(transparent)]
     Consent(#[from] ConsentError),
     #[error("no photo was given; give one to {MAX_PHOTOS}")]
     NoPhotos,
@@ -118,9 +118,9 @@ pub enum EnrolError {
         "this face is already enrolled as customer {0}; if it is somebody else (a twin), repeat with --allow-similar"
     )]
     AlreadyEnrolled(CustomerId),
-    #[error("{0}")]
+    #[error(transparent)]
     Vision(#[from] VisionError),
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -133,6 +133,23 @@ pub fn enrol(
     clock: &dyn Clock,
     today: Date,
 ) -> Result<Enrolled, EnrolError> {
+    prepare(request, vision, today)?.enrol(rules, vision.pack(), store, clock, today)
+}
+
+/// An enrolment whose photos were looked at; nothing is written yet.
+pub struct Prepared {
+    name: PersonName,
+    language: Option<Language>,
+    tier: Option<String>,
+    note: Option<String>,
+    consent: Consent,
+    shots: Vec<Shot>,
+    refused: Vec<Refused>,
+    allow_similar: bool,
+}
+
+/// The first half of [`enrol`]: all that needs the models, and nothing that needs the store.
+pub fn prepare(request: EnrolRequest, vision: &mut dyn Vision, today: Date) -> Result<Prepared, EnrolError> {
     request.consent.check(Purpose::Recognition, today)?;
     let name = request.name.checked()?;
     let tier = checked_text(request.tier, "tier", MAX_TIER_CHARS)?;
@@ -142,20 +159,32 @@ pub fn enrol(
     let (shots, outliers) = of_one_person(shots, loosest(&vision.pack().thresholds))?;
     refused.extend(outliers);
     refused.sort_by_key(|(order, _)| *order);
-
-    let warnings = look_for_similar(&shots, rules, request.allow_similar, vision, store, today)?;
-    let id = CustomerId(clock.mint());
-    let pack = &vision.pack().name;
-    let templates: Vec<Template> = shots
-        .into_iter()
-        .map(|shot| Template { embedding: shot.embedding, pack: pack.clone(), quality: shot.quality })
-        .collect();
-    let enrolled_at = clock.wall().at;
-    let customer =
-        NewCustomer { id, name, language: request.language, tier, note, consent: request.consent, enrolled_at };
-    store.add_customer(&customer, &templates, today)?;
     let refused = refused.into_iter().map(|(_, refused)| refused).collect();
-    Ok(Enrolled { id, accepted: templates.len(), refused, warnings })
+    let EnrolRequest { language, consent, allow_similar, .. } = request;
+    Ok(Prepared { name, language, tier, note, consent, shots, refused, allow_similar })
+}
+
+impl Prepared {
+    /// The second half: compares with those enrolled, then writes all of it or nothing.
+    pub fn enrol(
+        self,
+        rules: EnrolmentRules,
+        pack: &PackFacts,
+        store: &Store,
+        clock: &dyn Clock,
+        today: Date,
+    ) -> Result<Enrolled, EnrolError> {
+        let Self { name, language, tier, note, consent, shots, refused, allow_similar } = self;
+        let warnings = look_for_similar(&shots, rules, allow_similar, pack, store, today)?;
+        let id = CustomerId(clock.mint());
+        let template =
+            |shot: Shot| Template { embedding: shot.embedding, pack: pack.name.clone(), quality: shot.quality };
+        let templates: Vec<Template> = shots.into_iter().map(template).collect();
+        let enrolled_at = clock.wall().at;
+        let customer = NewCustomer { id, name, language, tier, note, consent, enrolled_at };
+        store.add_customer(&customer, &templates, today)?;
+        Ok(Enrolled { id, accepted: templates.len(), refused, warnings })
+    }
 }
 
 /// The gallery of everyone who may be recognised on `today`: templates of this pack, consents that are live.
@@ -277,11 +306,10 @@ fn look_for_similar(
     shots: &[Shot],
     rules: EnrolmentRules,
     allow_similar: bool,
-    vision: &dyn Vision,
+    pack: &PackFacts,
     store: &Store,
     today: Date,
 ) -> Result<Vec<Warning>, EnrolError> {
-    let pack = vision.pack();
     let enrolled = store.templates(&pack.name, today)?;
     let fused = fuse(shots.iter().map(|shot| &shot.embedding));
     let mut similar: Vec<(Similarity, CustomerId, bool)> = Vec::new();

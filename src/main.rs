@@ -4,13 +4,18 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use snova::cli::Outcome;
 
 fn main() -> ExitCode {
     match snova::cli::run(snova::cli::Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Warnings) => ExitCode::from(1),
+        Ok(Outcome::Errors) => ExitCode::from(2),
         Err(error) => {
-            // Standard error may be gone; the exit code still says it.
-            let _ = writeln!(std::io::stderr(), "snova: {error:#}");
+            for line in format!("{error:#}").lines() {
+                // Standard error may be gone; the exit code still says it.
+                let _ = writeln!(std::io::stderr(), "snova: {line}");
+            }
             ExitCode::FAILURE
         }
     }

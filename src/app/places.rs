@@ -37,20 +37,28 @@ impl Places {
     /// Finds the library and the pack `name`. A configured path is taken at its word: a wrong one is an
     /// error, never silently passed over.
     pub fn find(library: Option<&Path>, packs: Option<&Path>, name: &str) -> Result<Self, Unfound> {
-        let library = match library {
-            Some(library) => library.to_owned(),
-            None => {
-                first(roots().map(|root| root.join("runtime").join(LIBRARY)), "ONNX Runtime's library", LIBRARY_REMEDY)?
-            }
-        };
+        Ok(Self { library: Self::library(library)?, pack: Self::pack(packs, name)? })
+    }
+
+    /// The folder of the pack `name` alone.
+    pub fn pack(packs: Option<&Path>, name: &str) -> Result<PathBuf, Unfound> {
         let candidates: Vec<PathBuf> = match packs {
             Some(packs) => vec![packs.join(name)],
             None => pack_folders().map(|packs| packs.join(name)).collect(),
         };
         let manifests = candidates.into_iter().map(|pack| pack.join("pack.toml"));
         let manifest = first(manifests, &format!("the model pack \"{name}\""), PACK_REMEDY)?;
-        let pack = manifest.parent().unwrap_or(&manifest).to_owned();
-        Ok(Self { library, pack })
+        Ok(manifest.parent().unwrap_or(&manifest).to_owned())
+    }
+
+    /// ONNX Runtime's library alone.
+    pub fn library(library: Option<&Path>) -> Result<PathBuf, Unfound> {
+        match library {
+            Some(library) => Ok(library.to_owned()),
+            None => {
+                first(roots().map(|root| root.join("runtime").join(LIBRARY)), "ONNX Runtime's library", LIBRARY_REMEDY)
+            }
+        }
     }
 
     /// The folders that hold packs, in the order of looking.

@@ -115,20 +115,23 @@ pub fn enrolment(config: &Config) -> EnrolmentRules {
     EnrolmentRules { target_fpir: config.recognition.fpir }
 }
 
-fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
+/// What a configured camera's pictures come from.
+pub fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
     Ok(match camera.source {
         Source::Scene => scene(&camera.path, camera.repeat)?,
         Source::Video => SourceSpec::Video(video(&camera.path, camera.repeat)),
-        Source::Images => {
-            let (folder, repeat) = (camera.path.clone(), camera.repeat);
-            SourceSpec::Images(ImagesConfig { folder, fps: RECORDING_FPS, repeat })
-        }
+        Source::Images => SourceSpec::Images(images(&camera.path, camera.repeat)),
     })
 }
 
 /// A video file, at the rate of recordings.
 pub fn video(path: &Path, repeat: bool) -> VideoConfig {
     VideoConfig { file: path.to_owned(), fps: RECORDING_FPS, repeat }
+}
+
+/// A folder of pictures, at the rate of recordings.
+pub fn images(path: &Path, repeat: bool) -> ImagesConfig {
+    ImagesConfig { folder: path.to_owned(), fps: RECORDING_FPS, repeat }
 }
 
 /// A scene file with the sample pictures of this machine.

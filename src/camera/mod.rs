@@ -120,8 +120,8 @@ fn check_fps(fps: f64) -> Result<(), SourceError> {
     Err(SourceError(format!("{fps} frames a second cannot be played; give a rate from {slowest} to {fastest}")))
 }
 
-/// A picture file's bytes, if it is one plain file of a sane size.
-fn read_picture_file(path: &std::path::Path) -> Result<Vec<u8>, String> {
+/// A picture file's bytes, if it is one plain file of a sane size; else why not.
+pub fn read_picture_file(path: &std::path::Path) -> Result<Vec<u8>, String> {
     // A 50-megapixel PNG photo is about 150 MB; whatever is larger was not made by a camera.
     const MOST_BYTES: u64 = 200_000_000;
     let about = std::fs::metadata(path).map_err(|e| e.to_string())?;

@@ -20,28 +20,33 @@ pub struct CustomersArgs {
 #[derive(Subcommand)]
 enum CustomersCommand {
     /// One line a customer
+    #[command(after_help = "Examples:\n  snova customers list\n  snova customers list --json")]
     List {
+        /// Print one JSON array instead of text
         #[arg(long)]
         json: bool,
     },
     /// Everything kept about one customer, but for the templates' numbers
+    #[command(after_help = "Examples:\n  snova customers show 0193…\n  snova customers show --json 0193…")]
     Show {
         id: CustomerId,
+        /// Print one JSON object on one line
         #[arg(long)]
         json: bool,
     },
     /// Erase a customer for ever, everywhere on this box; the CRM is told
+    #[command(after_help = "Examples:\n  snova customers erase 0193…")]
     Erase { id: CustomerId },
 }
 
 pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
-    let store = super::open_store(config)?;
+    let store = super::existing_store(config)?;
     let clock = super::system_clock();
     let today = super::today(config, &*clock);
     let live = |c: &Customer| c.consent.is_live(Purpose::Recognition, today);
     match args.command {
         CustomersCommand::List { json } => {
-            let customers = store.customers()?;
+            let customers = store.map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
             if json {
                 out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).collect()));
             } else if customers.is_empty() {
@@ -54,11 +59,13 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
             }
         }
         CustomersCommand::Show { id, json } => {
-            let customer = store.customer(id)?.ok_or(StoreError::UnknownCustomer(id))?;
+            let customer = store.map_or(Ok(None), |store| store.customer(id))?;
+            let customer = customer.ok_or(StoreError::UnknownCustomer(id))?;
             let view = view(&customer, live(&customer));
             if json { out::line(view) } else { out::line(format_args!("{view:#}")) }
         }
         CustomersCommand::Erase { id } => {
+            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
             let erased = enrolment::erase(id, &store, &*clock)?;
             out::line(format_args!(
                 "customer {id} is erased: {} templates, {} visits",

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{out, run::until_stopped};
+use super::out;
+use super::run::{refuse_busy_port, until_stopped};
 use crate::app::settings::{self, Settings};
 use crate::app::{self, Parts, Places};
 use crate::camera::{CameraConfig, DEMO_SCENE, SceneScript, SourceSpec};
@@ -48,6 +49,8 @@ struct Sample {
 pub fn run(args: DemoArgs) -> Result<()> {
     telemetry::init_logging("info", std::io::stderr)?;
     let media = Places::media()?;
+    let runtime = super::runtime()?;
+    refuse_busy_port(&runtime, args.listen)?;
     let data = tempfile::Builder::new().prefix("snova-demo-").tempdir().context("no folder for the demo's data")?;
     let mut config = Config::default();
     config.device.language = args.language;
@@ -71,7 +74,7 @@ pub fn run(args: DemoArgs) -> Result<()> {
     let script = SceneScript::BuiltIn { name: "the demo scene", text: DEMO_SCENE };
     settings.cameras.push((camera, SourceSpec::Scene { script, media, repeat: true }));
     let parts = Parts { store, vision: Box::new(vision), clock, metrics: Arc::new(Metrics::new()) };
-    super::runtime()?.block_on(async {
+    runtime.block_on(async {
         let service = app::start(settings, parts).await?;
         out::line(format_args!("The cashier's screen: http://{}/", service.address()));
         out::line(

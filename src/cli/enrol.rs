@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use jiff::civil::Date;
 
@@ -10,8 +10,9 @@ use super::out;
 use crate::app::settings;
 use crate::config::Config;
 use crate::customer::{Consent, ConsentMethod, FormOfAddress, Gender, PersonName, Purpose};
-use crate::enrolment::{EnrolRequest, Photo, enrol};
+use crate::enrolment::{EnrolRequest, Photo, prepare};
 use crate::i18n::Language;
+use crate::vision::Vision;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -74,8 +75,9 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
     purposes.extend((!args.no_visit_records).then_some(Purpose::VisitRecords));
     let consent = Consent { given_on, method, purposes, valid_until: args.consent_until, withdrawn_at: None };
     let photos = args.photos.iter().map(|path| {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read the photo {}", path.display()))?;
-        Ok(Photo { label: path.display().to_string(), bytes })
+        let label = path.display().to_string();
+        let bytes = super::read_photo(path).map_err(|why| anyhow::anyhow!("the photo {label} {why}"))?;
+        Ok(Photo { label, bytes })
     });
     let request = EnrolRequest {
         name: PersonName {
@@ -95,11 +97,12 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
     };
     let clock = super::system_clock();
     let today = super::today(config, &*clock);
-    // A consent that does not hold is refused before the store is opened or a model is loaded.
+    // A consent that does not hold is refused before a model is loaded, a photo before there is a store.
     request.consent.check(Purpose::Recognition, today)?;
-    let store = super::open_store(config)?;
     let mut vision = super::open_calibrated_vision(config)?;
-    let enrolled = enrol(request, settings::enrolment(config), &mut vision, &store, &*clock, today)?;
+    let prepared = prepare(request, &mut vision, today)?;
+    let store = super::open_store(config)?;
+    let enrolled = prepared.enrol(settings::enrolment(config), vision.pack(), &store, &*clock, today)?;
     for refused in &enrolled.refused {
         out::line(format_args!("not used: {}: {}", refused.label, refused.reason));
     }

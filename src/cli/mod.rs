@@ -8,22 +8,25 @@ mod demo;
 mod enrol;
 mod eval;
 mod identify;
+mod known;
 mod models;
 mod out;
 mod replay;
 mod run;
 pub mod setup;
+mod truth;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::app::{Places, settings};
+use crate::camera;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::telemetry;
 use crate::vault::Seal;
 use crate::vision::{self, OnnxVision};
@@ -63,13 +66,23 @@ enum Command {
     Setup(setup::SetupArgs),
 }
 
+/// How a command ended that could do its work; `main` makes an exit code of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    Done,
+    /// `snova check` found something that should be looked at.
+    Warnings,
+    /// `snova check` found something that keeps Snova from working.
+    Errors,
+}
+
 /// Runs the command that the arguments name.
-pub fn run(arguments: Arguments) -> Result<()> {
+pub fn run(arguments: Arguments) -> Result<Outcome> {
     let config = arguments.config.as_deref();
     match arguments.command {
+        Command::Check(args) => return Ok(check::run(&args, config)),
         Command::Setup(args) => setup::run(args),
         Command::Demo(args) => demo::run(args),
-        Command::Check(args) => check::run(&args, config),
         command => {
             let config = Config::load(config)?;
             telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
@@ -84,7 +97,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
                 Command::Setup(_) | Command::Demo(_) | Command::Check(_) => Ok(()),
             }
         }
-    }
+    }?;
+    Ok(Outcome::Done)
 }
 
 /// The configured pack, opened on the configured runtime.
@@ -104,6 +118,25 @@ fn open_calibrated_vision(config: &Config) -> Result<OnnxVision> {
         );
     }
     Ok(vision)
+}
+
+/// ONNX Runtime's library as it is configured or found.
+fn runtime_library(config: &Config) -> Result<PathBuf> {
+    Ok(Places::library(config.runtime.library.as_deref())?)
+}
+
+/// The bytes of a photo file; why not, in one line.
+fn read_photo(path: &Path) -> Result<Vec<u8>, String> {
+    camera::read_picture_file(path).map_err(|why| format!("cannot be read ({why}); check the path and the file"))
+}
+
+/// The store, but only if there is one: commands that look do not make it.
+fn existing_store(config: &Config) -> Result<Option<Arc<Store>>> {
+    let path = settings::store(config).dir.join(store::FILE_NAME);
+    let there = path.try_exists().with_context(|| {
+        format!("cannot look at the database {}; let Snova's user read the data folder", path.display())
+    })?;
+    if there { open_store(config).map(Some) } else { Ok(None) }
 }
 
 fn open_store(config: &Config) -> Result<Arc<Store>> {

@@ -1,5 +1,6 @@
 //! `snova run`: the service, until it is told to stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,10 @@ use crate::app::settings::{self, Settings};
 use crate::app::{self, Parts, Service};
 use crate::config::Config;
 use crate::telemetry::Metrics;
+use crate::web;
+
+/// Held by the one service of a data folder.
+pub(super) const LOCK: &str = "snova.lock";
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  snova run\n  snova run --config /etc/snova/snova.toml")]
@@ -17,15 +22,23 @@ pub struct RunArgs {}
 
 pub fn run(_: &RunArgs, config: Config) -> Result<()> {
     let settings = Settings::from_config(&config)?;
+    let vision = Box::new(super::open_calibrated_vision(&config)?);
+    let runtime = super::runtime()?;
+    // Whatever can be refused is refused before anything is written.
+    refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
     let store = super::open_store(&config)?;
-    let vision = Box::new(super::open_calibrated_vision(&config)?);
     let parts = Parts { store, vision, clock: super::system_clock(), metrics: Arc::new(Metrics::new()) };
-    super::runtime()?.block_on(async {
+    runtime.block_on(async {
         let service = app::start(settings, parts).await?;
         out::line(format_args!("Snova is at http://{}/ — stop it with Ctrl-C", service.address()));
         until_stopped(service).await
     })
+}
+
+/// Says early what binding the port would say later.
+pub(super) fn refuse_busy_port(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> Result<(), web::WebError> {
+    runtime.block_on(web::bind(address)).map(drop)
 }
 
 /// Waits for the stop signal or a failed part, then stops in order. A second signal ends the process at once.
@@ -52,7 +65,7 @@ fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     std::fs::create_dir_all(&dir).with_context(|| {
         format!("cannot use the data folder {}; let Snova's user write there or configure another one", dir.display())
     })?;
-    let path = dir.join("snova.lock");
+    let path = dir.join(LOCK);
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
         format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
     })?;

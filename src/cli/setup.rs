@@ -8,6 +8,7 @@ use crate::setup::{self, FileState, Options, Plan, Report, progress, tools};
 
 /// Fetches, verifies and installs ONNX Runtime, the models and the sample pictures
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  snova setup\n  snova setup --dir /usr/lib/snova\n  snova setup --tools test")]
 pub struct SetupArgs {
     /// Folder to install into
     #[arg(long, value_name = "FOLDER", default_value = setup::DEFAULT_DIR)]

@@ -42,7 +42,8 @@ impl Host {
         Self { path: std::env::var_os("PATH").unwrap_or_default(), root }
     }
 
-    fn find(&self, program: &str) -> Option<PathBuf> {
+    /// Where a program is, as a shell would find it.
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
         let is_program =
             |file: &PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
         std::env::split_paths(&self.path).map(|folder| folder.join(program)).find(is_program)

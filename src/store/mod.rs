@@ -10,6 +10,7 @@ mod erasure;
 mod error;
 mod outbox;
 mod rows;
+mod space;
 mod visits;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use erasure::Erasure;
 use error::Fault;
 pub use error::StoreError;
 pub use outbox::OutboxStatus;
+pub use space::free_bytes;
 pub use visits::{Identified, Visit, VisitAnswer, VisitRecord, VisitVerdict};
 
 /// The database's file name inside the data folder.

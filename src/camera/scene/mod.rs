@@ -19,7 +19,7 @@ use super::{Capture, FrameSource, SourceError, offset_at, read_picture_file};
 use crate::face::{BoundingBox, Pixels, decode_picture};
 use figure::Figure;
 use paint::{Noise, Room};
-use script::{Person, Script};
+use script::{Script, Walker};
 use walk::Pose;
 
 /// The scene that the demo plays; its portraits come from the sample media.
@@ -39,7 +39,7 @@ pub struct Scene {
 
 /// Somebody who walks through the scene.
 struct Actor {
-    person: Person,
+    person: Walker,
     identity: Arc<str>,
     figure: Arc<Figure>,
     noise: Noise,
@@ -143,7 +143,7 @@ fn load_figures(script: &Script, media: &Path) -> Result<Figures, String> {
         let bytes = read_picture_file(&path).map_err(wrong)?;
         let picture = decode_picture(&bytes).map_err(|e| wrong(e.to_string()))?;
         let users = script.person.iter().filter(|person| person.portrait == *name);
-        let largest_px = users.map(Person::largest_px).fold(1.0, f32::max);
+        let largest_px = users.map(Walker::largest_px).fold(1.0, f32::max);
         let figure = Figure::cut(picture, portrait, largest_px).map_err(|e| format!("portrait.{name}: {e}"))?;
         figures.insert(name.clone(), (Arc::from(portrait.identity.as_str()), Arc::new(figure)));
     }

@@ -29,7 +29,7 @@ pub(super) struct Script {
     #[serde(default)]
     pub portrait: BTreeMap<String, PortraitScript>,
     #[serde(default)]
-    pub person: Vec<Person>,
+    pub person: Vec<Walker>,
 }
 
 /// The room behind and the counter in front of the customers.
@@ -69,7 +69,7 @@ pub(super) struct PortraitScript {
 /// One walk of one person: up to the counter, a stay, and away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Person {
+pub(super) struct Walker {
     /// The name of one of the portraits.
     pub portrait: String,
     /// When the approach begins.
@@ -102,7 +102,7 @@ pub(super) struct Person {
     pub noise: f32,
 }
 
-impl Person {
+impl Walker {
     pub fn largest_px(&self) -> f32 {
         self.face_px.max(self.far_px)
     }
@@ -163,7 +163,7 @@ impl Script {
     }
 
     pub fn length_s(&self) -> f64 {
-        let last = self.person.iter().map(Person::gone_s).fold(0.0, f32::max);
+        let last = self.person.iter().map(Walker::gone_s).fold(0.0, f32::max);
         self.length_s.unwrap_or(f64::from(last) + 0.5)
     }
 
@@ -221,7 +221,7 @@ impl PortraitScript {
     }
 }
 
-impl Person {
+impl Walker {
     fn check(&self, frame_height: u32) -> Result<(), String> {
         let places = [(Some(self.place), "place"), (self.from, "from"), (self.to, "to")];
         for (place, key) in places {

@@ -4,7 +4,7 @@
 
 use std::f32::consts::TAU;
 
-use super::script::Person;
+use super::script::Walker;
 use crate::camera::backoff::splitmix;
 use crate::face::Point;
 
@@ -20,7 +20,7 @@ pub(super) struct Pose {
 }
 
 /// Where `person` is at `at_s`; `None` before the entrance and after the leave.
-pub(super) fn pose(person: &Person, size: (u32, u32), seed: u64, at_s: f32) -> Option<Pose> {
+pub(super) fn pose(person: &Walker, size: (u32, u32), seed: u64, at_s: f32) -> Option<Pose> {
     let since_s = at_s - person.enter_s;
     if since_s < 0.0 || at_s >= person.gone_s() {
         return None;
@@ -58,7 +58,7 @@ fn sway(pose: Pose, seed: u64, at_s: f32, walking: f32) -> Pose {
     }
 }
 
-impl Person {
+impl Walker {
     fn start(&self, size: (u32, u32)) -> [f32; 2] {
         self.from.unwrap_or_else(|| self.outside(size))
     }
@@ -91,7 +91,7 @@ mod tests {
 
     const SIZE: (u32, u32) = (640, 480);
 
-    fn person() -> Person {
+    fn person() -> Walker {
         toml::from_str(
             "portrait = 'ann'\nenter_s = 1.0\napproach_s = 2.0\nstay_s = 4.0\nleave_s = 2.0\nface_px = 140\nplace = [0.4, 0.45]",
         )

@@ -1,7 +1,0 @@
-//! (being built)
-#[derive(clap::Args)]
-pub struct CheckArgs {}
-
-pub fn run(_: &CheckArgs, _: Option<&std::path::Path>) -> anyhow::Result<()> {
-    Ok(())
-}

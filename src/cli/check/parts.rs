@@ -1,0 +1,187 @@
+//! What `snova check` asks of Snova's own parts: runtime, pack, store, cameras.
+
+use std::path::Path;
+
+use super::machine::nearest_existing;
+use super::{Finding, Severity};
+use crate::app::{Places, settings};
+use crate::cli::{self, models};
+use crate::config::{self, Config};
+use crate::vision;
+use crate::vision::manifest::{Licence, PackManifest};
+use crate::{camera, store};
+
+pub(super) fn runtime(config: &Config) -> Finding {
+    const AREA: &str = "runtime";
+    let loaded = cli::runtime_library(config).and_then(|library| {
+        vision::runtime::load(&library)?;
+        Ok(library)
+    });
+    match loaded {
+        Ok(library) => Finding::new(Severity::Ok, AREA, format!("ONNX Runtime {} loads", library.display())),
+        Err(error) => Finding::from_text(Severity::Error, AREA, &format!("{error:#}")),
+    }
+}
+
+pub(super) fn pack(config: &Config) -> Vec<Finding> {
+    const AREA: &str = "pack";
+    let runtime = &config.runtime;
+    let dir = match Places::pack(runtime.packs_dir.as_deref(), &runtime.pack) {
+        Ok(dir) => dir,
+        Err(error) => return vec![Finding::from_text(Severity::Error, AREA, &error.to_string())],
+    };
+    let manifest = match PackManifest::read(&dir) {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![Finding::from_text(Severity::Error, AREA, &error.to_string())],
+    };
+    let mut findings = vec![files(&dir, &manifest, config)];
+    for (model, licence) in [("detector", &manifest.detector.licence), ("embedder", &manifest.embedder.licence)] {
+        findings.push(terms(model, licence, runtime.allow_noncommercial));
+        findings.push(Finding::new(Severity::Note, "training data", format!("{model}: {}", licence.training_data)));
+    }
+    findings.push(thresholds(&manifest));
+    findings
+}
+
+fn files(dir: &Path, manifest: &PackManifest, config: &Config) -> Finding {
+    const AREA: &str = "pack";
+    match models::examine(dir, manifest, config) {
+        Ok(golden) => {
+            let golden = if golden { " and golden outputs" } else { "" };
+            let what = format!("{} at {}: hashes, graphs{golden} are right", manifest.name, dir.display());
+            Finding::new(Severity::Ok, AREA, what)
+        }
+        Err(error) => Finding::from_text(Severity::Error, AREA, &format!("{error:#}")),
+    }
+}
+
+fn terms(model: &str, licence: &Licence, allow_noncommercial: bool) -> Finding {
+    let severity = match (licence.commercial_use, allow_noncommercial) {
+        (true, _) => Severity::Ok,
+        (false, true) => Severity::Warning,
+        (false, false) => Severity::Error,
+    };
+    let (weights, stated_in) = (&licence.weights, &licence.stated_in);
+    let what = format!("{model}: {weights}, which {}; stated in: {stated_in}", models::allows(licence));
+    let finding = Finding::new(severity, "licence", what);
+    if severity == Severity::Ok { finding } else { finding.with_remedy("choose another pack for a shop") }
+}
+
+fn thresholds(manifest: &PackManifest) -> Finding {
+    const AREA: &str = "thresholds";
+    match manifest.thresholds.rows.len() {
+        0 => {
+            Finding::new(Severity::Error, AREA, format!("the pack \"{}\" has none, so it names nobody", manifest.name))
+                .with_remedy("run `snova eval --calibrate FOLDER` and put the rows into its pack.toml")
+        }
+        rows => Finding::new(Severity::Ok, AREA, format!("{rows} rows: {}", manifest.thresholds.evaluation)),
+    }
+}
+
+pub(super) fn store(config: &Config) -> Finding {
+    const AREA: &str = "store";
+    let customers = cli::existing_store(config).and_then(|store| {
+        let Some(store) = store else { return Ok(None) };
+        store.verify()?;
+        Ok(Some(store.customers()?.len()))
+    });
+    match customers {
+        Ok(Some(count)) => {
+            let path = settings::store(config).dir.join(store::FILE_NAME);
+            Finding::new(Severity::Ok, AREA, format!("{} is whole; customers: {count}", path.display()))
+        }
+        Ok(None) => future_store(config),
+        Err(error) => Finding::from_text(Severity::Error, AREA, &format!("{error:#}")),
+    }
+}
+
+/// Whether the data folder could be made, found out without leaving anything.
+fn future_store(config: &Config) -> Finding {
+    const AREA: &str = "store";
+    let dir = settings::store(config).dir;
+    match tempfile::tempfile_in(nearest_existing(&dir)) {
+        Ok(_) => {
+            Finding::new(Severity::Note, AREA, format!("none yet; the first enrolment makes it in {}", dir.display()))
+        }
+        Err(cause) => {
+            Finding::new(Severity::Error, AREA, format!("the data folder {} cannot be used: {cause}", dir.display()))
+                .with_remedy("let Snova's user write there or configure another one")
+        }
+    }
+}
+
+pub(super) fn cameras(config: &Config) -> Vec<Finding> {
+    let all: Vec<&config::Camera> = config.counters.iter().flat_map(|counter| &counter.cameras).collect();
+    if all.is_empty() {
+        return vec![
+            Finding::new(Severity::Warning, "camera", "none is configured, so nobody is seen")
+                .with_remedy("add a [[counter.camera]] to the configuration"),
+        ];
+    }
+    all.into_iter().map(camera).collect()
+}
+
+/// Opens a source and looks at its first picture.
+fn camera(camera: &config::Camera) -> Finding {
+    let name = &camera.name;
+    let first = || -> anyhow::Result<bool> { Ok(camera::open(&settings::source(camera)?)?.next()?.is_some()) };
+    match first() {
+        Ok(true) => {
+            Finding::new(Severity::Ok, "camera", format!("\"{name}\" gives pictures ({})", camera.source.as_str()))
+        }
+        Ok(false) => Finding::new(Severity::Error, "camera", format!("\"{name}\" has no pictures"))
+            .with_remedy("give another recording"),
+        Err(error) => Finding::from_text(Severity::Error, "camera", &format!("\"{name}\": {error:#}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+    use crate::face::CameraId;
+
+    #[test]
+    fn a_forbidding_licence_is_an_error_and_a_warning_where_it_was_allowed_for_evaluation() {
+        let licence = |commercial_use| Licence {
+            weights: "CC-BY-NC-4.0".to_owned(),
+            stated_in: "README".to_owned(),
+            commercial_use,
+            training_data: String::new(),
+        };
+        assert_eq!(terms("embedder", &licence(true), false).severity, Severity::Ok);
+        assert_eq!(terms("embedder", &licence(false), true).severity, Severity::Warning);
+        assert_eq!(terms("embedder", &licence(false), false).severity, Severity::Error);
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_is_no_fault_and_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.device.data_dir = dir.path().join("data");
+        assert_eq!(store(&config).severity, Severity::Note);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        std::fs::write(dir.path().join("file"), b"x").unwrap();
+        config.device.data_dir = dir.path().join("file/data");
+        let found = store(&config);
+        assert_eq!(found.severity, Severity::Error, "{found}");
+        assert!(found.remedy.is_some());
+    }
+
+    #[test]
+    fn a_camera_that_does_not_open_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        assert_eq!(cameras(&config)[0].severity, Severity::Warning);
+        let camera = config::Camera {
+            name: CameraId::new("door"),
+            source: Source::Images,
+            path: dir.path().to_owned(),
+            repeat: false,
+        };
+        config.counters[0].cameras.push(camera);
+        let found = &cameras(&config)[0];
+        assert_eq!(found.severity, Severity::Error);
+        assert!(found.what.contains("\"door\"") && found.remedy.is_some(), "{found}");
+    }
+}
