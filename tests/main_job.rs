@@ -168,16 +168,13 @@ fn a_person_standing_at_the_counter_costs_no_embedding() {
     // Eight frames a second, as on a slow box: the cost must not hang on the camera's speed.
     let text = "size = [640, 480]\nfps = 8\n[[person]]\nportrait = 'obama-2'\nenter_s = 0.0\napproach_s = 1.5
         stay_s = 21.5\nleave_s = 1.0\nface_px = 115\nplace = [0.5, 0.42]";
-    let mut at_match = None;
-    let moments = shop.play_with(scene(text), |_, moment| {
-        if moment.opened().is_some() {
-            at_match = Some((moment.at, embedded.load(Ordering::Relaxed)));
-        }
-    });
-    let (matched_at, before) = at_match.expect("he is greeted");
-    let stood = moments.iter().filter(|m| m.at > matched_at && !m.named().is_empty()).count();
+    let mut costs = Vec::new();
+    let moments = shop.play_with(scene(text), |_, _| costs.push(embedded.load(Ordering::Relaxed)));
+    let matched = moments.iter().position(|m| m.opened().is_some()).expect("he is greeted");
+    let stands = |m: &Moment| m.at <= Monotonic::from_millis(23_000);
+    let last = moments.iter().rposition(stands).expect("the scene is long enough");
+    let (before, after, stood) = (costs[matched], costs[last] - costs[matched], last - matched);
     assert!(stood >= 160, "he stands there for 20 s, not for {stood} frames");
-    let after = embedded.load(Ordering::Relaxed) - before;
     println!("{before} embeddings until the match, {after} in the {stood} frames after it");
     assert!(before <= 6, "{before} embeddings until the greeting");
     assert_eq!(after, 0, "embeddings of a face whose name is known");
@@ -249,8 +246,7 @@ fn sample_customers_stand_clear_of_the_thresholds() {
     let ivan = snova::face::fuse([&o1, &o3]).expect("two pictures");
     let table = &vision.pack().thresholds;
     let (match_at, maybe_at) = (table.threshold(0.001, 2, 2, 3).0, table.threshold(0.01, 2, 2, 3).0);
-    let (mated, stranger, other) =
-        (ivan.similarity(&o2).0, ivan.similarity(&biden).0, ivan.similarity(&astronaut).0);
+    let (mated, stranger, other) = (ivan.similarity(&o2).0, ivan.similarity(&biden).0, ivan.similarity(&astronaut).0);
     let other_stranger = astronaut.similarity(&biden).0;
     println!(
         "match at {match_at:.3}, maybe at {maybe_at:.3}; obama-1+3 against obama-2 {mated:.3}, against biden-1 \
