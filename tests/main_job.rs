@@ -176,7 +176,7 @@ fn a_person_standing_at_the_counter_costs_no_embedding() {
     let (before, after, stood) = (costs[matched], costs[last] - costs[matched], last - matched);
     assert!(stood >= 160, "he stands there for 20 s, not for {stood} frames");
     println!("{before} embeddings until the match, {after} in the {stood} frames after it");
-    assert!(before <= 6, "{before} embeddings until the greeting");
+    assert!(before <= 10, "{before} embeddings until the greeting");
     assert_eq!(after, 0, "embeddings of a face whose name is known");
 }
 
