@@ -9,6 +9,9 @@ use crate::vision::runtime::LIBRARY;
 /// What a package of Snova installs.
 const INSTALLED: &str = "/usr/lib/snova";
 
+const LIBRARY_REMEDY: &str = "run `snova setup`, or set library in [runtime]";
+const PACK_REMEDY: &str = "run `snova setup`, or set pack and packs_dir in [runtime]";
+
 /// The files that recognition needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -19,10 +22,10 @@ pub struct Places {
 
 /// What was looked for in vain.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} was not found; looked in {}; run `snova setup`, or set {key} in [runtime]", list(.looked_in))]
+#[error("{what} was not found; looked in {}; {remedy}", list(.looked_in))]
 pub struct Unfound {
     what: String,
-    key: &'static str,
+    remedy: &'static str,
     looked_in: Vec<PathBuf>,
 }
 
@@ -36,14 +39,16 @@ impl Places {
     pub fn find(library: Option<&Path>, packs: Option<&Path>, name: &str) -> Result<Self, Unfound> {
         let library = match library {
             Some(library) => library.to_owned(),
-            None => first(roots().map(|root| root.join("runtime").join(LIBRARY)), "ONNX Runtime's library", "library")?,
+            None => {
+                first(roots().map(|root| root.join("runtime").join(LIBRARY)), "ONNX Runtime's library", LIBRARY_REMEDY)?
+            }
         };
         let candidates: Vec<PathBuf> = match packs {
             Some(packs) => vec![packs.join(name)],
             None => pack_folders().map(|packs| packs.join(name)).collect(),
         };
         let manifests = candidates.into_iter().map(|pack| pack.join("pack.toml"));
-        let manifest = first(manifests, &format!("the model pack \"{name}\""), "packs_dir")?;
+        let manifest = first(manifests, &format!("the model pack \"{name}\""), PACK_REMEDY)?;
         let pack = manifest.parent().unwrap_or(&manifest).to_owned();
         Ok(Self { library, pack })
     }
@@ -55,8 +60,7 @@ impl Places {
 
     /// The folder of the sample pictures for scenes.
     pub fn media() -> Result<PathBuf, Unfound> {
-        let manifest = first(roots().map(|root| root.join("media")), "the folder of sample pictures", "packs_dir");
-        manifest
+        first(roots().map(|root| root.join("media")), "the folder of sample pictures", "run `snova setup`")
     }
 }
 
@@ -72,7 +76,7 @@ fn roots() -> impl Iterator<Item = PathBuf> {
     [PathBuf::from(INSTALLED), PathBuf::from(crate::setup::DEFAULT_DIR)].into_iter().chain(beside)
 }
 
-fn first(paths: impl Iterator<Item = PathBuf>, what: &str, key: &'static str) -> Result<PathBuf, Unfound> {
+fn first(paths: impl Iterator<Item = PathBuf>, what: &str, remedy: &'static str) -> Result<PathBuf, Unfound> {
     let mut looked_in = Vec::new();
     for path in paths {
         if path.exists() {
@@ -80,5 +84,5 @@ fn first(paths: impl Iterator<Item = PathBuf>, what: &str, key: &'static str) ->
         }
         looked_in.push(path);
     }
-    Err(Unfound { what: what.to_owned(), key, looked_in })
+    Err(Unfound { what: what.to_owned(), remedy, looked_in })
 }

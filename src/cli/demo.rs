@@ -11,13 +11,13 @@ use super::{out, run::until_stopped};
 use crate::app::settings::{self, Settings};
 use crate::app::{self, Parts, Places};
 use crate::camera::{CameraConfig, DEMO_SCENE, SceneScript, SourceSpec};
-use crate::clock::Clock;
+use crate::clock::{Clock, WallTime};
 use crate::config::Config;
-use crate::customer::{Consent, ConsentMethod, Gender, PersonName, Purpose};
+use crate::customer::{Consent, ConsentMethod, Gender, PersonName, Purpose, VisitId};
 use crate::enrolment::{EnrolRequest, Photo, enrol};
 use crate::face::CameraId;
 use crate::i18n::Language;
-use crate::store::Store;
+use crate::store::{Identified, Store, VisitRecord};
 use crate::telemetry::{self, Metrics};
 use crate::vision::Vision;
 
@@ -41,6 +41,8 @@ struct Sample {
     gender: Gender,
     tier: &'static str,
     photos: &'static [&'static str],
+    /// Has been here before, so that the greeting is the one for a returning regular.
+    known: bool,
 }
 
 pub fn run(args: DemoArgs) -> Result<()> {
@@ -52,6 +54,8 @@ pub fn run(args: DemoArgs) -> Result<()> {
     config.device.data_dir = data.path().to_owned();
     config.web.listen = args.listen;
     config.counters[0].language = args.language;
+    // The scene's people come back within seconds: each time is a visit, so that each is greeted.
+    config.visit.merge = std::time::Duration::from_secs(4);
 
     let (store, clock) = (super::open_store(&config)?, super::system_clock());
     let mut vision = super::open_calibrated_vision(&config)?;
@@ -80,8 +84,10 @@ pub fn run(args: DemoArgs) -> Result<()> {
 
 fn samples(language: Language) -> [Sample; 2] {
     let (first, second) = (&["obama-1.jpg", "obama-3.jpg"] as &[_], &["astronaut-1.png"] as &[_]);
-    let sample =
-        |given, patronymic, family, gender, tier, photos| Sample { given, patronymic, family, gender, tier, photos };
+    let sample = |given, patronymic, family, gender, tier, photos: &'static [&'static str]| {
+        let known = photos.len() > 1;
+        Sample { given, patronymic, family, gender, tier, photos, known }
+    };
     match language {
         Language::Russian => [
             sample("Иван", Some("Петрович"), "Соколов", Gender::Masculine, "Золотая карта", first),
@@ -134,6 +140,18 @@ fn enrol_sample(
         photos: photos.collect::<Result<_>>()?,
         allow_similar: false,
     };
-    enrol(request, settings::enrolment(config), vision, store, clock, today)?;
+    let enrolled = enrol(request, settings::enrolment(config), vision, store, clock, today)?;
+    if sample.known {
+        let yesterday = WallTime { at: clock.wall().at - jiff::SignedDuration::from_hours(26), synchronised: true };
+        let visit = VisitRecord {
+            id: VisitId(clock.mint()),
+            customer: enrolled.id,
+            counter: config.counters[0].name.clone(),
+            opened_at: yesterday,
+            how: Identified::Match,
+        };
+        store.open_visit(&visit, today)?;
+        store.close_visit(visit.id, yesterday, yesterday.at)?;
+    }
     Ok(())
 }

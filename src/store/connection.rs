@@ -2,7 +2,7 @@
 //!
 //! What is asked of an open database is in the sibling files.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// Releases before this may corrupt a database in WAL mode when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// SQLite's own limit of a file's pages.
+const MOST_PAGES: i64 = 4_294_967_294;
+
 pub(super) fn refuse_old_sqlite(number: i32, text: &str) -> Result<(), StoreError> {
     if number < OLDEST_SQLITE {
         return Err(StoreError::OldSqlite { found: text.to_owned(), needed: "3.51.3" });
@@ -32,8 +35,14 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|cause| folder_error(dir, cause))?;
     let path = dir.join(FILE_NAME);
     let private = || -> io::Result<()> {
-        let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path)?;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        // A file that is there is never opened here: closing it again would drop the locks that another
+        // connection of this process has on it (fcntl(2)).
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+        }
+        if fs::metadata(&path)?.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         }
         Ok(())
@@ -42,8 +51,11 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-/// The one writing connection. Nothing is changed in a file that is not ours.
+/// The one writing connection. No byte is changed in a file that is not ours.
 pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
+    // Openings take turns, so that nobody meets a database half made. Released when the folder is closed.
+    let folder = File::open(&config.dir).and_then(|folder| folder.lock().map(|()| folder));
+    let _turn = folder.map_err(|cause| folder_error(&config.dir, cause))?;
     let mut connection = open(path, config)?;
     let fresh = is_fresh(&connection, path)?;
     if connection.is_readonly("main")? {
@@ -57,13 +69,25 @@ pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connectio
     connection.pragma_update(None, "secure_delete", true)?;
     if let Some(max_bytes) = config.max_bytes {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.unsigned_abs();
-        let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(i64::MAX);
-        connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
+        let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(MOST_PAGES);
+        set_limit(&connection, pages.clamp(1, MOST_PAGES))?;
     }
     if fresh {
-        create_tables(&mut connection, path)?;
+        create_tables(&mut connection)?;
     }
     Ok(connection)
+}
+
+/// Lets the file grow freely and returns the limit that held, in pages.
+pub(super) fn lift_limit(connection: &Connection) -> Result<i64, Fault> {
+    let limit = connection.pragma_query_value(None, "max_page_count", |row| row.get(0))?;
+    set_limit(connection, MOST_PAGES)?;
+    Ok(limit)
+}
+
+/// Bounds the file; one that is larger already just grows no more.
+pub(super) fn set_limit(connection: &Connection, pages: i64) -> Result<(), Fault> {
+    Ok(connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
 }
 
 /// The reading connection: it cannot write even by mistake.
@@ -99,14 +123,12 @@ fn is_fresh(connection: &Connection, path: &Path) -> Result<bool, Fault> {
     }
 }
 
-/// All tables and both marks in one transaction, unless another process was faster.
-fn create_tables(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
+/// All tables and both marks, or none of them.
+fn create_tables(connection: &mut Connection) -> Result<(), Fault> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if is_fresh(&tx, path)? {
-        tx.execute_batch(SCHEMA)?;
-        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    }
+    tx.execute_batch(SCHEMA)?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     tx.commit()?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::key;
-use super::{Store, lock, outbox};
+use super::{Store, connection, lock, outbox};
 use crate::clock::WallTime;
 use crate::customer::CustomerId;
 
@@ -30,21 +30,17 @@ pub struct Erasure {
 impl Store {
     /// Erases a customer: name, consents, templates, visits and events in one transaction, which leaves only
     /// an `erasure` event with the dead id for the CRM; then the traces in the files, as [`Store::scrub`].
-    /// A visit that belongs to another customer now stays theirs.
+    /// A visit that belongs to another customer now stays theirs. The size limit does not apply: a full box
+    /// must be able to forget.
     pub fn erase(&self, id: CustomerId, now: WallTime) -> Result<Erasure, StoreError> {
-        let removed = self.write(|tx| {
-            require_customer(tx, id)?;
-            let customer = params![key(id.0)];
-            let events = outbox::drop_all(tx, id)?;
-            let visits = tx.execute("DELETE FROM visits WHERE customer = ?1", customer)?;
-            let templates = tx.execute("DELETE FROM templates WHERE customer = ?1", customer)?;
-            tx.execute("DELETE FROM consents WHERE customer = ?1", customer)?;
-            tx.execute("DELETE FROM customers WHERE id = ?1", customer)?;
-            outbox::put_erasure(tx, id, now.at)?;
-            tx.execute("UPDATE upkeep SET erasures = erasures + 1", [])?;
-            gallery_changed(tx)?;
-            Ok(Erasure { templates, visits, events, scrubbed: false })
-        })?;
+        let mut writer = lock(&self.writer);
+        let limit = connection::lift_limit(&writer).map_err(|fault| fault.at(&self.path))?;
+        let removed = self.write_on(&mut writer, |tx| remove_rows(tx, id, now));
+        if let Err(fault) = connection::set_limit(&writer, limit) {
+            tracing::warn!(error = %fault.at(&self.path), "the size limit does not hold until the next start");
+        }
+        drop(writer);
+        let removed = removed?;
         // The rows are gone whatever happens now; that is told by the flag, not by an error.
         let scrubbed = self.scrub().unwrap_or_else(|error| {
             tracing::warn!(%error, "{TRACES_LEFT}");
@@ -74,6 +70,20 @@ impl Store {
         }
         Ok(emptied)
     }
+}
+
+fn remove_rows(tx: &Transaction<'_>, id: CustomerId, now: WallTime) -> Result<Erasure, Fault> {
+    require_customer(tx, id)?;
+    let customer = params![key(id.0)];
+    let events = outbox::drop_all(tx, id)?;
+    let visits = tx.execute("DELETE FROM visits WHERE customer = ?1", customer)?;
+    let templates = tx.execute("DELETE FROM templates WHERE customer = ?1", customer)?;
+    tx.execute("DELETE FROM consents WHERE customer = ?1", customer)?;
+    tx.execute("DELETE FROM customers WHERE id = ?1", customer)?;
+    outbox::put_erasure(tx, id, now.at)?;
+    tx.execute("UPDATE upkeep SET erasures = erasures + 1", [])?;
+    gallery_changed(tx)?;
+    Ok(Erasure { templates, visits, events, scrubbed: false })
 }
 
 fn erasures_and_scrubbed(tx: &Transaction<'_>) -> Result<(i64, i64), Fault> {

@@ -1,16 +1,10 @@
-//! The languages Snova speaks with people, and the words of the cashier's page.
+//! The languages Snova speaks with people.
 //!
-//! The greeting phrase itself is `crate::greeting`'s. Logs, errors and the command line are in English
-//! and stand where they arise.
-
-mod plural;
-mod words;
+//! The greeting phrase is `crate::greeting`'s, the words of the cashier's page are `crate::web`'s. Logs,
+//! errors and the command line are in English and stand where they arise.
 
 use std::fmt;
 use std::str::FromStr;
-
-pub use plural::{Plural, PluralForm, plural_form};
-pub use words::{UiWords, fill, ui};
 
 /// A language for greetings and screens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
