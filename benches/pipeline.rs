@@ -101,9 +101,9 @@ fn stages(c: &mut Criterion) {
     let faces: Vec<Detection> = vision.detect(&picture).expect("the detector runs");
     let [face] = faces.as_slice() else { panic!("the frame shows one face") };
     group.bench_function("gate_and_align", |b| {
-        b.iter(|| portrait(&vision, black_box(&picture), face).ok().expect("aligned"));
+        b.iter(|| portrait(&vision, black_box(&picture), face).expect("aligned"));
     });
-    let chips = [portrait(&vision, &picture, face).ok().expect("aligned").chip];
+    let chips = [portrait(&vision, &picture, face).expect("aligned").chip];
     group.bench_function("embed", |b| b.iter(|| vision.embed(black_box(&chips)).expect("it runs")));
     bare(&mut group, "embed_bare_graph", &places.pack.join("mobilefacenet.onnx"), [1, 3, 112, 112]);
     group.finish();

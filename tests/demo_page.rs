@@ -1,6 +1,7 @@
 //! `snova demo` as somebody who tries it out sees it: the real binary, and its page in a real browser.
 //!
 //! The page's looks are `cashier_page.rs`; the service without a browser is `service.rs`.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[path = "support/browser.rs"]
 mod browser;

@@ -1,4 +1,5 @@
 //! A pack is used whole and as released, or not at all; a refusal says what is wrong and what to do.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The rules between frames and screens, on scripted models: pictures say who is in them, time is the test's.
 //!
 //! Real models and faces are `main_job.rs`; the rules of single rooms are tested beside their code.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[path = "support/box_under_test.rs"]
 mod box_under_test;

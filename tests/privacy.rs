@@ -1,6 +1,7 @@
 //! What must not be kept: nothing of a stranger, and nothing of a customer who took their consent back.
 //!
 //! The real service runs here, with real models, threads, data folder and a log at its chattiest.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[path = "support/box_under_test.rs"]
 mod box_under_test;

@@ -1,6 +1,7 @@
 //! The service as a whole: threads, page, stop, crash and failure, over HTTP as a screen sees it.
 //!
 //! Who is greeted and when is `main_job.rs`; a browser looks at the page in `demo_page.rs`.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[path = "support/box_under_test.rs"]
 mod box_under_test;

@@ -82,7 +82,6 @@ impl Reader {
             if refreshed_at == Monotonic::default() || now.since(refreshed_at) >= REFRESH_GAUGES {
                 refreshed_at = now;
                 self.refresh_gauges();
-                self.scrub();
             }
         }
         self.answered.close();
@@ -126,16 +125,8 @@ impl Reader {
                 self.metrics.gallery_customers.set(i64::try_from(gallery.len()).unwrap_or(i64::MAX));
                 self.gallery.replace(gallery);
                 *loaded = current;
-                self.scrub();
             }
             Err(error) => tracing::error!(%error, "the gallery cannot be loaded; trying again"),
-        }
-    }
-
-    /// Ends an erasure whose bytes another process could not overwrite because this one was reading.
-    fn scrub(&self) {
-        if let Err(error) = self.store.scrub() {
-            tracing::warn!(%error, "traces of erased customers are still in the database's files; trying again");
         }
     }
 
