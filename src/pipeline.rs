@@ -26,7 +26,7 @@ pub struct PipelineConfig {
     pub shot_spacing: Duration,
     /// Embeddings a frame may cost, over all its faces.
     pub embeds_per_frame: usize,
-    /// How long a doubtful track may keep its name without a usable look at the face.
+    /// How long a doubtful track is followed without a usable look at the face; its name is not said meanwhile.
     pub recheck_within: Duration,
     pub decision: DecisionConfig,
     pub track: TrackConfig,
@@ -314,10 +314,12 @@ impl TrackState {
         }
     }
 
-    /// The decision as others see it. A match counts at once; "maybe" and "no match" only when enough shots
-    /// were collected that the next one will hardly change them, so that a screen does not flicker.
+    /// The decision as others see it. A match counts at once, and is not said of a face that may be another
+    /// one until it was looked at; "maybe" and "no match" only when enough shots were collected that the next
+    /// one will hardly change them, so that a screen does not flicker.
     fn reported(&self, config: &PipelineConfig) -> Decision {
         match &self.decision {
+            Some(_) if self.doubtful_since.is_some() => Decision::Undecided(self.last_reason),
             Some(decision @ Decision::Match(_)) => decision.clone(),
             Some(decision) if self.shots.len() >= config.shots => decision.clone(),
             _ => Decision::Undecided(self.last_reason),

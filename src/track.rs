@@ -16,13 +16,21 @@ pub struct TrackConfig {
     pub min_iou: f32,
     /// A face unseen for longer is a new one when it comes back.
     pub max_gap: Duration,
-    /// A face unseen for longer than this is looked at again before its name is trusted.
+    /// A face unseen for longer than this is looked at again before its name is trusted, and so is one that a
+    /// frame in between did not show: somebody else may have stepped into its place.
     pub trusted_gap: Duration,
+    /// Boxes that overlap less than this are the same face only if another look says so.
+    pub trusted_iou: f32,
 }
 
 impl Default for TrackConfig {
     fn default() -> Self {
-        Self { min_iou: 0.25, max_gap: Duration::from_millis(800), trusted_gap: Duration::from_millis(350) }
+        Self {
+            min_iou: 0.25,
+            max_gap: Duration::from_millis(800),
+            trusted_gap: Duration::from_millis(350),
+            trusted_iou: 0.4,
+        }
     }
 }
 
@@ -50,6 +58,8 @@ struct Track {
     /// Movement of the centre in pixels a second.
     velocity: (f32, f32),
     seen_at: Monotonic,
+    /// A frame since then did not show it.
+    missed: bool,
 }
 
 /// The live tracks of one camera.
@@ -84,11 +94,11 @@ impl Tracker {
             }
         }
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut owner: Vec<Option<usize>> = vec![None; detections.len()];
+        let mut owner: Vec<Option<(usize, f32)>> = vec![None; detections.len()];
         let mut used = vec![false; self.tracks.len()];
-        for &(_, t, d) in &pairs {
+        for &(iou, t, d) in &pairs {
             if owner[d].is_none() && !used[t] {
-                owner[d] = Some(t);
+                owner[d] = Some((t, iou));
                 used[t] = true;
             }
         }
@@ -96,8 +106,10 @@ impl Tracker {
         let mut result = Vec::with_capacity(detections.len());
         for (d, detection) in detections.iter().enumerate() {
             let tracked = match owner[d] {
-                Some(t) => {
+                Some((t, iou)) => {
                     let doubtful = rivals(t, d) > 0
+                        || self.tracks[t].missed
+                        || iou < self.config.trusted_iou
                         || now.since(self.tracks[t].seen_at) > self.config.trusted_gap
                         || changed_size(&self.tracks[t].bounds, &detection.bounds);
                     self.tracks[t].follow(now, detection.bounds);
@@ -106,12 +118,14 @@ impl Tracker {
                 }
                 None => {
                     let id = mint();
-                    self.tracks.push(Track { id, bounds: detection.bounds, velocity: (0.0, 0.0), seen_at: now });
+                    let bounds = detection.bounds;
+                    self.tracks.push(Track { id, bounds, velocity: (0.0, 0.0), seen_at: now, missed: false });
                     Tracked { track: id, detection: d, continuity: Continuity::New }
                 }
             };
             result.push(tracked);
         }
+        self.tracks.iter_mut().for_each(|track| track.missed = track.seen_at < now);
         result
     }
 
@@ -217,6 +231,22 @@ mod tests {
         camera.see(100, &[]);
         assert_eq!(camera.see(600, &[face(0.0, 0.0, 100.0)]), [(1, Continuity::Doubtful)]);
         assert_eq!(camera.see(2_000, &[face(0.0, 0.0, 100.0)]), [(2, Continuity::New)]);
+    }
+
+    #[test]
+    fn a_face_that_one_frame_did_not_show_is_doubtful_once() {
+        let mut camera = Camera::new();
+        camera.see(0, &[face(0.0, 0.0, 100.0)]);
+        camera.see(66, &[]);
+        assert_eq!(camera.see(133, &[face(0.0, 0.0, 100.0)]), [(1, Continuity::Doubtful)]);
+        assert_eq!(camera.see(200, &[face(0.0, 0.0, 100.0)]), [(1, Continuity::Continued)]);
+    }
+
+    #[test]
+    fn a_face_that_jumps_is_doubtful() {
+        let mut camera = Camera::new();
+        camera.see(0, &[face(0.0, 0.0, 100.0)]);
+        assert_eq!(camera.see(66, &[face(50.0, 0.0, 100.0)]), [(1, Continuity::Doubtful)]);
     }
 
     #[test]

@@ -110,6 +110,13 @@ fn check_sense(dir: &Path, manifest: &PackManifest) -> Result<(), PackError> {
     if detector.outputs.len() != expected {
         return nonsense(format!("{} detector outputs, its head reads {expected}", detector.outputs.len()));
     }
+    if let Some(twice) = detector.outputs.iter().enumerate().find(|(i, name)| detector.outputs[..*i].contains(name)) {
+        return nonsense(format!("the detector output \"{}\" twice", twice.1));
+    }
+    let side = embedder.input.side as f32;
+    if embedder.alignment.iter().flatten().any(|at| !(0.0..=side).contains(at)) {
+        return nonsense(format!("an alignment point outside the chip of {side} pixels"));
+    }
     for format in [&detector.input.pixels, &embedder.input.pixels] {
         if format.std.iter().any(|s| *s <= 0.0 || !s.is_finite()) || format.mean.iter().any(|m| !m.is_finite()) {
             return nonsense("a mean that is not a number or a std that is not positive".to_owned());

@@ -50,8 +50,8 @@ pub fn load(path: &Path) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// What sessions are opened in.
-pub(super) fn environment() -> Result<&'static Environment, RuntimeError> {
+/// What sessions are opened in. Outside of this room only benchmarks need it, to time the bare graphs.
+pub fn environment() -> Result<&'static Environment, RuntimeError> {
     ENVIRONMENT.get().ok_or(RuntimeError::NotLoaded)
 }
 
