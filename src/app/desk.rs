@@ -108,10 +108,6 @@ impl Reader {
 
     /// Loads the gallery anew when customers, templates or consents changed, by whatever process.
     fn follow_store(&mut self, now: Monotonic, loaded: &mut Loaded) {
-        // An erasure whose bytes could not be overwritten yet (the file was being read) is finished here.
-        if let Err(error) = self.store.scrub() {
-            tracing::debug!(%error, "the store was not scrubbed; trying again");
-        }
         let current = self.current();
         if current == *loaded || current.stamp.is_none() {
             return;
