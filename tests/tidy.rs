@@ -51,7 +51,6 @@ const ROOMS: &[(&str, &str)] = &[
 /// External crates that only these rooms may name.
 const CONFINED: &[(&str, &str)] = &[
     ("ort", "vision"),
-    ("fast_image_resize", "vision"),
     ("rusqlite", "store"),
     ("axum", "web"),
     ("hyper", "web"),

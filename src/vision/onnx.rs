@@ -4,9 +4,8 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
+use ndarray::{Array4, ArrayViewMut3, Axis};
 use ort::session::Session;
 use ort::value::TensorRef;
 
@@ -48,23 +47,25 @@ pub(super) struct Detector {
     pub manifest: DetectorManifest,
     /// Longest side in pixels at which pictures are looked at; larger ones are scaled down.
     pub long_side: u32,
-    pub resizer: Resizer,
-    pub tensor: Vec<f32>,
+    /// `[1, 3, height, width]`, kept between frames of one size.
+    pub tensor: Array4<f32>,
 }
 
 impl Detector {
     fn detect(&mut self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
         let canvas = self.canvas(picture.width(), picture.height());
         let scale = scale_into(picture, canvas);
-        let scaled = self.scaled(picture, scale)?;
-        let (width, height) = (canvas.0 as usize, canvas.1 as usize);
-        self.tensor.clear();
-        self.tensor.resize(3 * width * height, 0.0);
-        fill_tensor(&scaled, &self.manifest.input.pixels, &mut self.tensor, (width, height));
+        let scaled = shrunk(picture, scale);
+        let shape = (1, 3, canvas.1 as usize, canvas.0 as usize);
+        if self.tensor.dim() == shape {
+            self.tensor.fill(0.0);
+        } else {
+            self.tensor = Array4::zeros(shape);
+        }
+        fill(self.tensor.index_axis_mut(Axis(0), 0), &scaled, &self.manifest.input.pixels);
 
         let failed = |cause: ort::Error| inference("detector", &cause);
-        let tensor =
-            TensorRef::from_array_view(([1usize, 3, height, width], self.tensor.as_slice())).map_err(failed)?;
+        let tensor = TensorRef::from_array_view(self.tensor.view()).map_err(failed)?;
         let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
         let mut outputs = Vec::with_capacity(self.manifest.outputs.len());
         for name in &self.manifest.outputs {
@@ -95,26 +96,15 @@ impl Detector {
         };
         (down(width), down(height))
     }
+}
 
-    fn scaled<'p>(&mut self, picture: &'p RgbImage, scale: f32) -> Result<Cow<'p, RgbImage>, VisionError> {
-        if scale == 1.0 {
-            return Ok(Cow::Borrowed(picture));
-        }
-        let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
-        let (width, height) = (side(picture.width()), side(picture.height()));
-        let failed = |cause: &dyn std::fmt::Display| VisionError::Inference {
-            model: "detector",
-            cause: format!("a picture of {}×{} pixels could not be scaled: {cause}", picture.width(), picture.height()),
-        };
-        let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
-            .map_err(|e| failed(&e))?;
-        let mut target = Image::new(width, height, PixelType::U8x3);
-        // A bilinear convolution widens with the scale, so it low-passes where it shrinks.
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
-        let image = RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| failed(&"wrong size"))?;
-        Ok(Cow::Owned(image))
+/// `picture` shrunk by `scale` (at most 1), averaging the pixels that fall together.
+fn shrunk(picture: &RgbImage, scale: f32) -> Cow<'_, RgbImage> {
+    if scale == 1.0 {
+        return Cow::Borrowed(picture);
     }
+    let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
+    Cow::Owned(image::imageops::thumbnail(picture, side(picture.width()), side(picture.height())))
 }
 
 /// The factor by which `picture` must shrink to fit `canvas`; never above 1.
@@ -134,23 +124,22 @@ fn rescale(detection: &mut Detection, by: f32) {
 pub(super) struct Embedder {
     pub session: Session,
     pub manifest: EmbedderManifest,
-    pub tensor: Vec<f32>,
+    /// `[1, 3, side, side]`.
+    pub tensor: Array4<f32>,
 }
 
 impl Embedder {
     fn embed(&mut self, chip: &FaceChip) -> Result<Embedding, VisionError> {
-        let side = self.manifest.input.side as usize;
         if chip.image.dimensions() != (self.manifest.input.side, self.manifest.input.side) {
             return Err(VisionError::UnexpectedOutput {
                 model: "embedder",
                 got: format!("a chip of {:?} pixels", chip.image.dimensions()),
-                expected: format!("{side}×{side}"),
+                expected: format!("{0}×{0}", self.manifest.input.side),
             });
         }
-        self.tensor.resize(3 * side * side, 0.0);
-        fill_tensor(&chip.image, &self.manifest.input.pixels, &mut self.tensor, (side, side));
+        fill(self.tensor.index_axis_mut(Axis(0), 0), &chip.image, &self.manifest.input.pixels);
         let failed = |cause: ort::Error| inference("embedder", &cause);
-        let tensor = TensorRef::from_array_view(([1usize, 3, side, side], self.tensor.as_slice())).map_err(failed)?;
+        let tensor = TensorRef::from_array_view(self.tensor.view()).map_err(failed)?;
         let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
         let (_, values) = results[self.manifest.output.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
         let unexpected = |got: String| VisionError::UnexpectedOutput {
@@ -169,18 +158,16 @@ fn inference(model: &'static str, cause: &ort::Error) -> VisionError {
     VisionError::Inference { model, cause: cause.to_string().lines().next().unwrap_or_default().to_owned() }
 }
 
-/// Writes `image` at the top left of a planar `[3, height, width]` tensor, normalised; the rest stays.
-fn fill_tensor(image: &RgbImage, format: &PixelFormat, tensor: &mut [f32], (width, height): (usize, usize)) {
-    let plane = width * height;
-    let row_pixels = image.width() as usize;
-    for (channel, values) in tensor.chunks_exact_mut(plane).enumerate() {
+/// Writes `image` at the top left of a `[3, height, width]` tensor, normalised; the rest stays.
+fn fill(mut tensor: ArrayViewMut3<'_, f32>, image: &RgbImage, format: &PixelFormat) {
+    let row_bytes = image.width() as usize * 3;
+    for (channel, mut plane) in tensor.outer_iter_mut().enumerate() {
         let byte = match format.channels {
             ChannelOrder::Rgb => channel,
             ChannelOrder::Bgr => 2 - channel,
         };
         let (mean, scale) = (format.mean[channel], 1.0 / format.std[channel]);
-        let rows = image.as_raw().chunks_exact(row_pixels * 3);
-        for (target, source) in values.chunks_exact_mut(width).zip(rows) {
+        for (mut target, source) in plane.outer_iter_mut().zip(image.as_raw().chunks_exact(row_bytes)) {
             for (value, pixel) in target.iter_mut().zip(source.as_chunks::<3>().0) {
                 *value = (f32::from(pixel[byte]) - mean) * scale;
             }

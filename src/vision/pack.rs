@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ndarray::Array4;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::ValueType;
@@ -77,10 +78,13 @@ pub fn open(dir: &Path, library: &Path, config: &VisionConfig) -> Result<OnnxVis
             session: detector,
             manifest: manifest.detector,
             long_side: config.detect_long_side,
-            resizer: fast_image_resize::Resizer::new(),
-            tensor: Vec::new(),
+            tensor: Array4::zeros((1, 3, 0, 0)),
         },
-        embedder: Embedder { session: embedder, manifest: manifest.embedder, tensor: Vec::new() },
+        embedder: Embedder {
+            session: embedder,
+            tensor: Array4::zeros((1, 3, manifest.embedder.input.side as usize, manifest.embedder.input.side as usize)),
+            manifest: manifest.embedder,
+        },
         quality: config.quality.clone(),
     })
 }
