@@ -117,6 +117,13 @@ async fn visits_that_a_crash_left_open_are_closed_by_the_next_start() {
     let mut box_process = run(&file);
     let address = address_of(&mut box_process);
     wait_until(&address, "Ivan is greeted", |p| greeting(p).is_some()).await;
+    // The screen does not wait for the disk, which a busy machine may keep waiting for long.
+    let committed = async {
+        while open_visits(data.path()) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, committed).await.expect("the visit is committed after the greeting");
 
     // A second service on the same data would greet and count everybody twice.
     let second = Command::new(env!("CARGO_BIN_EXE_snova")).args(["run", "--config"]).arg(&file).output();
