@@ -40,9 +40,9 @@ fn search(c: &mut Criterion) {
             b.iter(|| gallery.search(black_box(&probe), 4));
         });
     }
-    let large = gallery(100_000, &mut seed);
-    group.bench_function("erase_of_100000", |b| b.iter(|| large.without(black_box(CustomerId(Uuid::from_u128(777))))));
     group.finish();
+    let large = gallery(100_000, &mut seed);
+    c.bench_function("gallery/erase/100000", |b| b.iter(|| large.without(black_box(CustomerId(Uuid::from_u128(777))))));
 }
 
 criterion_group!(benches, search);
