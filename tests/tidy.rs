@@ -56,7 +56,6 @@ const CONFINED: &[(&str, &str)] = &[
     ("hyper", "web"),
     ("hyper_util", "web"),
     ("tower", "web"),
-    ("tower_http", "web"),
     ("socket2", "web"),
     ("utoipa", "web"),
     ("utoipa_axum", "web"),
