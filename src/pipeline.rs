@@ -58,6 +58,22 @@ pub enum Stage {
     Decide,
 }
 
+impl Stage {
+    pub const ALL: [Self; 6] = [Self::Decode, Self::Detect, Self::Track, Self::Gate, Self::Embed, Self::Decide];
+
+    /// A stable name for metrics and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Detect => "detect",
+            Self::Track => "track",
+            Self::Gate => "gate",
+            Self::Embed => "embed",
+            Self::Decide => "decide",
+        }
+    }
+}
+
 /// What one frame gave.
 #[derive(Debug, Default)]
 pub struct StepOutcome {

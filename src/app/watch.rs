@@ -10,9 +10,9 @@ use crate::camera::{FrameReceiver, Taken};
 use crate::clock::Monotonic;
 use crate::customer::{Decision, Sighting};
 use crate::face::{CameraId, CounterId};
-use crate::pipeline::{Pipeline, Stage, StepError, StepOutcome};
+use crate::pipeline::{Pipeline, StepError, StepOutcome};
 use crate::shutdown::Shutdown;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::Metrics;
 
 /// How long the thread waits for a frame before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -84,7 +84,7 @@ impl Watcher {
     fn count(&self, camera: &CameraId, outcome: &StepOutcome) {
         self.metrics.frames_processed.inc(camera.as_str());
         for (stage, took) in &outcome.times {
-            self.metrics.stage_seconds.observe(measured(*stage), *took);
+            self.metrics.stage_seconds.observe(stage.as_str(), *took);
         }
         for reason in &outcome.refused {
             self.metrics.refused_shots.inc(reason.as_str());
@@ -98,16 +98,5 @@ impl Watcher {
             };
             self.metrics.decisions.inc(decided);
         }
-    }
-}
-
-fn measured(stage: Stage) -> telemetry::Stage {
-    match stage {
-        Stage::Decode => telemetry::Stage::Decode,
-        Stage::Detect => telemetry::Stage::Detect,
-        Stage::Track => telemetry::Stage::Track,
-        Stage::Gate => telemetry::Stage::Gate,
-        Stage::Embed => telemetry::Stage::Embed,
-        Stage::Decide => telemetry::Stage::Decide,
     }
 }
