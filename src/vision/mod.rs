@@ -11,6 +11,7 @@ mod pack;
 mod portrait;
 pub mod quality;
 pub mod runtime;
+mod shrink;
 
 pub use onnx::OnnxVision;
 pub use pack::{PackError, VisionConfig, open, verify_files};

@@ -12,6 +12,7 @@ use ort::value::TensorRef;
 use super::heads::{self, Output};
 use super::manifest::{ChannelOrder, DetectorManifest, EmbedderManifest, PixelFormat};
 use super::quality::{self, QualityConfig};
+use super::shrink::shrink;
 use super::{PackFacts, Vision, VisionError};
 use crate::face::{Detection, Embedding, FaceChip, Point, Quality};
 
@@ -98,13 +99,13 @@ impl Detector {
     }
 }
 
-/// `picture` shrunk by `scale` (at most 1), averaging the pixels that fall together.
+/// `picture` shrunk by `scale` (at most 1).
 fn shrunk(picture: &RgbImage, scale: f32) -> Cow<'_, RgbImage> {
     if scale == 1.0 {
         return Cow::Borrowed(picture);
     }
     let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
-    Cow::Owned(image::imageops::thumbnail(picture, side(picture.width()), side(picture.height())))
+    Cow::Owned(shrink(picture, side(picture.width()), side(picture.height())))
 }
 
 /// The factor by which `picture` must shrink to fit `canvas`; never above 1.
