@@ -9,7 +9,7 @@ use image::RgbImage;
 use jiff::civil::Date;
 
 use crate::clock::Clock;
-use crate::customer::{Consent, ConsentError, CustomerId, NameError, PersonName, Purpose};
+use crate::customer::{Candidate, Consent, ConsentError, CustomerId, NameError, PersonName, Purpose};
 use crate::face::{
     Embedding, FaceChip, FrameError, QualityReason, Similarity, Template, ThresholdTable, align, decode_picture, fuse,
 };
@@ -310,21 +310,21 @@ fn look_for_similar(
     store: &Store,
     today: Date,
 ) -> Result<Vec<Warning>, EnrolError> {
-    let enrolled = store.templates(&pack.name, today)?;
-    let fused = fuse(shots.iter().map(|shot| &shot.embedding));
-    let mut similar: Vec<(Similarity, CustomerId, bool)> = Vec::new();
-    for (customer, templates) in &enrolled {
-        let Some(similarity) = similarity(fuse(templates), fused.clone()) else { continue };
-        let at = |fpir| pack.thresholds.threshold(fpir, enrolled.len(), templates.len(), shots.len());
+    let gallery = load_gallery(store, pack, today)?;
+    let Some(fused) = fuse(shots.iter().map(|shot| &shot.embedding)) else { return Ok(Vec::new()) };
+    let mut similar: Vec<(CustomerId, bool)> = Vec::new();
+    // Best first, and everybody: each has a threshold of their own, by the number of their templates.
+    for Candidate { customer, similarity } in gallery.search(&fused, gallery.len()) {
+        let templates = gallery.templates(customer);
+        let at = |fpir| pack.thresholds.threshold(fpir, gallery.len(), templates, shots.len());
         let same = similarity >= at(rules.target_fpir);
         if same || similarity >= at(rules.target_fpir * CONFUSABLE_FPIR_FACTOR) {
-            similar.push((similarity, *customer, same));
+            similar.push((customer, same));
         }
     }
-    similar.sort_by(|a, b| b.0.0.total_cmp(&a.0.0));
-    match similar.iter().find(|(_, _, same)| *same) {
-        Some((_, customer, _)) if !allow_similar => Err(EnrolError::AlreadyEnrolled(*customer)),
-        _ => Ok(similar.into_iter().map(|(_, customer, _)| Warning::Confusable(customer)).collect()),
+    match similar.iter().find(|(_, same)| *same) {
+        Some((customer, _)) if !allow_similar => Err(EnrolError::AlreadyEnrolled(*customer)),
+        _ => Ok(similar.into_iter().map(|(customer, _)| Warning::Confusable(customer)).collect()),
     }
 }
 

@@ -55,7 +55,6 @@ const CONFINED: &[(&str, &str)] = &[
     ("axum", "web"),
     ("hyper", "web"),
     ("hyper_util", "web"),
-    ("tower", "web"),
     ("socket2", "web"),
     ("utoipa", "web"),
     ("utoipa_axum", "web"),

@@ -19,8 +19,6 @@ pub struct ChipLayout {
 #[derive(Clone)]
 pub struct FaceChip {
     pub image: RgbImage,
-    /// Frame pixels per chip pixel along a line: above 1 the face was shrunk, below 1 enlarged.
-    pub scale: f32,
 }
 
 /// A similarity transform: `x' = a·x − b·y + tx`, `y' = b·x + a·y + ty`.
@@ -91,7 +89,7 @@ pub fn align(frame: &RgbImage, landmarks: &Landmarks, layout: &ChipLayout) -> Op
             pixel.0 = sum.map(|s| (s * weight + 0.5) as u8);
         }
     }
-    Some(FaceChip { image, scale })
+    Some(FaceChip { image })
 }
 
 struct Source<'a> {
