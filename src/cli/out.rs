@@ -1,11 +1,11 @@
 //! What commands print: the one room that writes to standard output.
-#![expect(clippy::print_stdout, reason = "standard output is what a command is for")]
 
 use std::io::{IsTerminal, Write};
 
 /// One line for a person or, with `--json`, for a program.
 pub fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+    // A reader that has gone (`| head`) must not bring the service down.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// A progress line that overwrites itself on a terminal and is silent elsewhere.
