@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use snova::config::{Config, ConfigError, Source};
+use snova::camera::{UsbConfig, UsbFormat};
+use snova::config::{Config, ConfigError, Network, Recording, Source};
 use snova::i18n::Language;
 
 const DOCUMENTED: &str = include_str!("../firmware-config/snova.toml");
@@ -171,7 +172,57 @@ fn a_whole_configuration_is_understood() {
     assert!(second.cameras.is_empty());
     assert_eq!(first.cameras.len(), 1);
     let camera = &first.cameras[0];
-    assert_eq!((camera.name.as_str(), camera.source, camera.repeat), ("till-1-front", Source::Video, true));
+    assert_eq!(camera.name.as_str(), "till-1-front");
+    assert_eq!(camera.source, Source::Video(Recording { path: "/srv/day.mp4".into(), repeat: true }));
+}
+
+fn camera(keys: &str) -> Result<Config, ConfigError> {
+    parse(&format!("[[counter]]\nname = \"till-1\"\n[[counter.camera]]\nname = \"front\"\n{keys}\n"))
+}
+
+#[test]
+fn live_cameras_need_little_and_take_much() {
+    let usb = |keys: &str| match camera(&format!("source = \"usb\"\n{keys}")).unwrap().counters[0].cameras[0].source {
+        Source::Usb(ref usb) => usb.clone(),
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(usb(""), UsbConfig::default());
+    assert_eq!(
+        usb("device = \"/dev/video2\"\nformat = \"yuyv\"\nsize = \"1280x720\"\nfps = 15"),
+        UsbConfig {
+            device: Some("/dev/video2".into()),
+            format: Some(UsbFormat::Yuyv),
+            size: Some((1280, 720)),
+            fps: Some(15)
+        }
+    );
+    let http = camera("source = \"mjpeg\"\nurl = \"http://10.0.0.9:8080/video?channel=2\"\nuser = \"snova\"").unwrap();
+    let network = Network { url: "http://10.0.0.9:8080/video?channel=2".into(), user: Some("snova".into()) };
+    assert_eq!(http.counters[0].cameras[0].source, Source::Mjpeg(network));
+}
+
+#[test]
+fn a_live_camera_that_cannot_be_is_refused_in_words() {
+    for (keys, said) in [
+        ("source = \"usb\"\ndevice = \"video0\"", "is not a device"),
+        ("source = \"usb\"\nformat = \"h264\"", "give auto, mjpeg or yuyv"),
+        ("source = \"usb\"\nsize = \"640\"", "is not a picture size"),
+        ("source = \"usb\"\npath = \"/dev/video0\"", "unknown key \"path\""),
+        ("source = \"mjpeg\"", "lacks the key \"url\""),
+        ("source = \"mjpeg\"\nurl = \"https://10.0.0.9/\"", "does not begin with http://"),
+        ("source = \"rtsp\"\nurl = \"rtsp://\"", "cannot be used"),
+        ("source = \"rtsp\"\nurl = \"rtsp://a/ b\"", "cannot be used"),
+    ] {
+        let Err(ConfigError::Invalid(lines)) = camera(keys) else { panic!("{keys} was taken") };
+        assert!(lines.len() == 1 && lines[0].contains(said), "{keys}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_repeated() {
+    let Err(error) = camera("source = \"rtsp\"\nurl = \"rtsp://admin:s3cret@10.0.0.9/stream\"") else { panic!() };
+    let said = error.to_string();
+    assert!(said.contains("snova cameras password") && !said.contains("s3cret"), "{said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 
 use super::Places;
 use super::places::Unfound;
-use crate::camera::{CameraConfig, ImagesConfig, SceneScript, SourceSpec, VideoConfig};
+use crate::camera::{CameraConfig, ImagesConfig, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
 use crate::enrolment::EnrolmentRules;
@@ -117,11 +117,18 @@ pub fn enrolment(config: &Config) -> EnrolmentRules {
 
 /// What a configured camera's pictures come from.
 pub fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
-    Ok(match camera.source {
-        Source::Scene => scene(&camera.path, camera.repeat)?,
-        Source::Video => SourceSpec::Video(video(&camera.path, camera.repeat)),
-        Source::Images => SourceSpec::Images(images(&camera.path, camera.repeat)),
+    Ok(match &camera.source {
+        Source::Usb(usb) => SourceSpec::Usb(usb.clone()),
+        Source::Mjpeg(network) => SourceSpec::Mjpeg(self::network(network)),
+        Source::Rtsp(network) => SourceSpec::Rtsp(self::network(network)),
+        Source::Scene(recording) => scene(&recording.path, recording.repeat)?,
+        Source::Video(recording) => SourceSpec::Video(video(&recording.path, recording.repeat)),
+        Source::Images(recording) => SourceSpec::Images(images(&recording.path, recording.repeat)),
     })
+}
+
+fn network(network: &config::Network) -> NetworkConfig {
+    NetworkConfig { url: network.url.clone(), login: None }
 }
 
 /// A video file, at the rate of recordings.

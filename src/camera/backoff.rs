@@ -9,6 +9,9 @@ const FIRST: Duration = Duration::from_millis(250);
 /// With jitter at most 4.8 s, which leaves 200 ms for opening: a camera that is back is seen within 5 s.
 const LAST: Duration = Duration::from_secs(4);
 
+/// Cameras lock an account for minutes after some five wrong passwords; one that was mended is soon tried.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// Waits that double from 250 ms to 4 s, each moved by up to 20 % so that cameras lost together (a switch
 /// rebooted) do not come back in step.
 pub(super) struct Backoff {
@@ -26,6 +29,15 @@ impl Backoff {
     pub fn wait(&mut self) -> Duration {
         let base = self.next;
         self.next = (base * 2).min(LAST);
+        self.moved(base)
+    }
+
+    /// The next wait after a password was refused.
+    pub fn wait_refused(&mut self) -> Duration {
+        self.moved(REFUSED)
+    }
+
+    fn moved(&mut self, base: Duration) -> Duration {
         self.seed = splitmix(self.seed);
         let share = (self.seed >> 11) as f64 / (1u64 << 53) as f64;
         base.mul_f64(0.8 + 0.4 * share)

@@ -38,7 +38,7 @@ impl ImagesSource {
         check_fps(config.fps)?;
         let folder = config.folder.display();
         let cannot =
-            |e: std::io::Error| SourceError(format!("the folder {folder} cannot be read: {e}; check its path"));
+            |e: std::io::Error| SourceError::new(format!("the folder {folder} cannot be read: {e}; check its path"));
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&config.folder).map_err(cannot)? {
             let path = entry.map_err(cannot)?.path();
@@ -47,7 +47,9 @@ impl ImagesSource {
             }
         }
         if files.is_empty() {
-            return Err(SourceError(format!("the folder {folder} has no pictures; put JPEG or PNG files into it")));
+            return Err(SourceError::new(format!(
+                "the folder {folder} has no pictures; put JPEG or PNG files into it"
+            )));
         }
         files.sort();
         for file in &files {
@@ -83,7 +85,7 @@ impl FrameSource for ImagesSource {
 }
 
 fn unusable(file: &Path, why: &str) -> SourceError {
-    SourceError(format!("the picture {} cannot be used: {why}; replace or remove it", file.display()))
+    SourceError::new(format!("the picture {} cannot be used: {why}; replace or remove it", file.display()))
 }
 
 fn has_picture_name(path: &Path) -> bool {

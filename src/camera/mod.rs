@@ -17,7 +17,7 @@ mod video;
 pub use images::{ImagesConfig, ImagesSource};
 pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};
-pub use source::{SceneScript, SourceSpec, open};
+pub use source::{Login, NetworkConfig, SceneScript, SourceSpec, UsbConfig, UsbFormat, open};
 pub use supervisor::{Camera, CameraConfig};
 pub use video::{VideoConfig, VideoSource};
 
@@ -81,8 +81,28 @@ pub struct Capture {
 
 /// Why a source gives no picture; the text names the source and says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SourceError(pub String);
+#[error("{text}")]
+pub struct SourceError {
+    text: String,
+    refused: bool,
+}
+
+impl SourceError {
+    /// Something that may pass, or that a person must mend: the camera is tried again soon.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), refused: false }
+    }
+
+    /// The camera wants another user or password. It is tried again, but seldom: cameras lock an account
+    /// that knocks too often.
+    pub fn refused(text: impl Into<String>) -> Self {
+        Self { text: text.into(), refused: true }
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.refused
+    }
+}
 
 /// What is true of a camera now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +117,11 @@ pub enum CameraState {
     },
     /// Gone; being reopened.
     Lost {
+        since: WallTime,
+        cause: String,
+    },
+    /// Reached, and the user or password was not accepted.
+    Refused {
         since: WallTime,
         cause: String,
     },
@@ -117,7 +142,7 @@ fn check_fps(fps: f64) -> Result<(), SourceError> {
         return Ok(());
     }
     let (slowest, fastest) = (FRAME_RATES.start(), FRAME_RATES.end());
-    Err(SourceError(format!("{fps} frames a second cannot be played; give a rate from {slowest} to {fastest}")))
+    Err(SourceError::new(format!("{fps} frames a second cannot be played; give a rate from {slowest} to {fastest}")))
 }
 
 /// A picture file's bytes, if it is one plain file of a sane size; else why not.

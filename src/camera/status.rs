@@ -26,7 +26,7 @@ pub(super) struct Status {
 pub(super) enum Shown {
     Starting,
     Live,
-    Lost { since: WallTime, cause: String },
+    Lost { since: WallTime, cause: String, refused: bool },
     Ended,
 }
 
@@ -49,7 +49,12 @@ impl Status {
     pub fn state(&self, now: Monotonic) -> CameraState {
         let silent = self.waiting.filter(|(since, _)| now.since(*since) >= self.silence_allowed());
         match (&self.shown, silent) {
-            (Shown::Lost { since, cause }, _) => CameraState::Lost { since: *since, cause: cause.clone() },
+            (Shown::Lost { since, cause, refused: false }, _) => {
+                CameraState::Lost { since: *since, cause: cause.clone() }
+            }
+            (Shown::Lost { since, cause, refused: true }, _) => {
+                CameraState::Refused { since: *since, cause: cause.clone() }
+            }
             (Shown::Ended, _) => CameraState::Ended,
             (_, Some((_, since))) => CameraState::Stalled { since },
             (Shown::Starting, None) => CameraState::Starting,

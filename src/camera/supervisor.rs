@@ -187,15 +187,18 @@ impl Runner {
             let left = self.run_one_source(&mut outage, &mut backoff);
             // Nobody may stop what is gone, and a stopped source is not to be blamed for the next one.
             self.shared.change(|status| (status.stop, status.waiting) = (None, None));
-            match left {
+            let wait = match left {
                 Left::Shutdown => return,
                 Left::Ended => {
                     tracing::info!(camera = %self.config.camera, frames = self.seq, "recording ended");
                     return self.shared.change(|status| status.shown = Shown::Ended);
                 }
-                Left::Lost(error) => self.note_loss(&error, &mut outage),
-            }
-            if self.shutdown.wait_for(backoff.wait()) {
+                Left::Lost(error) => {
+                    self.note_loss(&error, &mut outage);
+                    if error.is_refused() { backoff.wait_refused() } else { backoff.wait() }
+                }
+            };
+            if self.shutdown.wait_for(wait) {
                 return;
             }
         }
@@ -222,7 +225,7 @@ impl Runner {
                 _ if self.shutdown.is_asked() => return Left::Shutdown,
                 Ok(Some(capture)) => capture,
                 Ok(None) if source.pace() == Pace::ByOffset && !self.shared.lock().given_up => return Left::Ended,
-                Ok(None) => return Left::Lost(SourceError("the camera has ended its pictures".into())),
+                Ok(None) => return Left::Lost(SourceError::new("the camera has ended its pictures")),
                 Err(error) => return Left::Lost(self.explained(error)),
             };
             self.shared.change(|status| (status.waiting, status.begun, status.shown) = (None, true, Shown::Live));
@@ -268,7 +271,7 @@ impl Runner {
             return error;
         }
         let silent_s = status.patience().as_secs_f32();
-        SourceError(format!("no picture for {silent_s:.1} s; check the camera's cable and power"))
+        SourceError::new(format!("no picture for {silent_s:.1} s; check the camera's cable and power"))
     }
 
     fn note_loss(&self, error: &SourceError, outage: &mut Option<Outage>) {
@@ -282,7 +285,7 @@ impl Runner {
         }
         self.shared.change(|status| {
             let since = if let Shown::Lost { since, .. } = &status.shown { *since } else { wall };
-            status.shown = Shown::Lost { since, cause: error.to_string() };
+            status.shown = Shown::Lost { since, cause: error.to_string(), refused: error.is_refused() };
         });
     }
 

@@ -42,17 +42,18 @@ impl VideoSource {
     fn open_with(program: &OsStr, config: &VideoConfig) -> Result<Self, SourceError> {
         let file = config.file.clone();
         check_fps(config.fps)?;
-        let about = std::fs::metadata(&file)
-            .map_err(|e| SourceError(format!("the video {} cannot be opened: {e}; check its path", file.display())))?;
+        let about = std::fs::metadata(&file).map_err(|e| {
+            SourceError::new(format!("the video {} cannot be opened: {e}; check its path", file.display()))
+        })?;
         if !about.is_file() {
-            return Err(SourceError(format!("{} is not a video file; give the path of one", file.display())));
+            return Err(SourceError::new(format!("{} is not a video file; give the path of one", file.display())));
         }
         let child = PictureChild::start(program, arguments(config)).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => SourceError(format!(
+            io::ErrorKind::NotFound => SourceError::new(format!(
                 "the video {} needs ffmpeg, which is not installed; install it: sudo apt-get install ffmpeg",
                 file.display()
             )),
-            _ => SourceError(format!("ffmpeg cannot be started for the video {}: {e}", file.display())),
+            _ => SourceError::new(format!("ffmpeg cannot be started for the video {}: {e}", file.display())),
         })?;
         // A pipe holds 64 KB: a larger buffer would never be filled by one read.
         let pictures = BufReader::with_capacity(64 * 1024, child);
@@ -65,17 +66,17 @@ impl VideoSource {
         let stopped = self.pictures.get_ref().was_stopped();
         let (file, count) = (self.file.display(), self.index);
         if stopped {
-            return Err(SourceError(format!("the video {file} was stopped")));
+            return Err(SourceError::new(format!("the video {file} was stopped")));
         }
         if let Some(error) = broken.filter(|error| error.kind() == io::ErrorKind::InvalidData) {
-            return Err(SourceError(format!(
+            return Err(SourceError::new(format!(
                 "the video {file} broke off after {count} pictures: {error}; export it again"
             )));
         }
         let (status, said) = self.pictures.get_mut().finish();
         let said = if said.is_empty() { "no word from ffmpeg".to_owned() } else { said };
         let done = status.is_some_and(|status| status.success());
-        Err(SourceError(match (done, count) {
+        Err(SourceError::new(match (done, count) {
             (true, 1..) if broken.is_none() => return Ok(()),
             (true, 0) => format!("the video {file} has no pictures ({said}); give another recording"),
             (false, 0) => format!("{file} cannot be read as a video ({said}); give a recording that ffmpeg can play"),

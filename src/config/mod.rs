@@ -5,6 +5,7 @@
 
 mod reader;
 mod sections;
+mod sources;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::camera::UsbConfig;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
@@ -115,30 +117,51 @@ pub struct Counter {
 pub struct Camera {
     pub name: CameraId,
     pub source: Source,
-    pub path: PathBuf,
-    /// Whether a recording begins anew at its end.
-    pub repeat: bool,
 }
 
 /// What a camera's pictures come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A scene that is drawn from a description.
-    Scene,
+    /// A camera on a USB port.
+    Usb(UsbConfig),
+    /// A network camera that sends JPEG pictures over HTTP.
+    Mjpeg(Network),
+    /// A network camera that sends video over RTSP.
+    Rtsp(Network),
     /// A video file.
-    Video,
+    Video(Recording),
     /// A folder of pictures.
-    Images,
+    Images(Recording),
+    /// A scene that is drawn from a description.
+    Scene(Recording),
+}
+
+/// A camera in the network. Its password is never in the file: `snova cameras password` keeps it sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Without user and password.
+    pub url: String,
+    pub user: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    pub path: PathBuf,
+    /// Whether it begins anew at its end.
+    pub repeat: bool,
 }
 
 impl Source {
-    const ALL: [(&'static str, Self); 3] = [("scene", Self::Scene), ("video", Self::Video), ("images", Self::Images)];
+    const KINDS: [&'static str; 6] = ["usb", "mjpeg", "rtsp", "video", "images", "scene"];
 
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Scene => "scene",
-            Self::Video => "video",
-            Self::Images => "images",
+            Self::Usb(_) => "usb",
+            Self::Mjpeg(_) => "mjpeg",
+            Self::Rtsp(_) => "rtsp",
+            Self::Video(_) => "video",
+            Self::Images(_) => "images",
+            Self::Scene(_) => "scene",
         }
     }
 }

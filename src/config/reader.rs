@@ -207,6 +207,11 @@ impl<'t> Section<'t> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// From here on no key is unknown: which there should be cannot be told.
+    pub(super) fn accept_all(&mut self) {
+        self.table = None;
+    }
+
     /// Refuses every key that was not asked for.
     pub(super) fn close(self, faults: &mut Faults) {
         #[cfg(test)]

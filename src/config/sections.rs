@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::reader::{Faults, Section};
-use super::{Camera, Config, Counter, Device, Log, Recognition, Runtime, Source, Store, Visit, Web};
+use super::sources;
+use super::{Camera, Config, Counter, Device, Log, Recognition, Runtime, Store, Visit, Web};
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
@@ -203,19 +204,9 @@ fn cameras(faults: &mut Faults, counter: &mut Section, names: &mut BTreeSet<Stri
     let mut cameras = Vec::new();
     for mut section in counter.tables(faults, "camera", "[[counter.camera]]").unwrap_or_default() {
         let name = required_name(faults, &mut section, "till-1-front", names);
-        let source = section.parsed(faults, "source", source);
-        if !section.has("source") {
-            section.missing(faults, "source", Source::Video.as_str());
-        }
-        let path = section.parsed(faults, "path", path);
-        if !section.has("path") {
-            section.missing(faults, "path", "/var/lib/snova/till-1.mp4");
-        }
-        let repeat = section.flag(faults, "repeat", false);
+        let source = sources::source(faults, &mut section);
         section.close(faults);
-        if let (Some(source), Some(path)) = (source, path) {
-            cameras.push(Camera { name: CameraId::new(name), source, path, repeat });
-        }
+        cameras.extend(source.map(|source| Camera { name: CameraId::new(name), source }));
     }
     cameras
 }
@@ -246,18 +237,12 @@ fn name(text: &str) -> Result<&str, String> {
     }
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') {
         Err("the path is empty; give one".to_owned())
     } else {
         Ok(PathBuf::from(text))
     }
-}
-
-fn source(text: &str) -> Result<Source, String> {
-    let known = Source::ALL.map(|(name, _)| name).join(", ");
-    let found = Source::ALL.into_iter().find(|(name, _)| *name == text);
-    found.map(|(_, source)| source).ok_or_else(|| format!("{text:?} is not a source; give one of {known}"))
 }
 
 fn time_zone(text: &str) -> Result<TimeZone, String> {

@@ -123,7 +123,9 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
         cameras.extend(state.cameras.iter().map(|(camera, state)| CameraView::of(camera, state)));
     }
     let mut troubles = Vec::new();
-    let blind = |camera: &CameraView| matches!(camera.state, CameraStateView::Lost | CameraStateView::Stalled);
+    let blind = |camera: &CameraView| {
+        matches!(camera.state, CameraStateView::Lost | CameraStateView::Stalled | CameraStateView::Refused)
+    };
     if cameras.iter().any(blind) {
         troubles.push(Trouble::CameraLost);
     }

@@ -107,7 +107,7 @@ pub struct CameraView {
     #[schema(example = "till-1-left")]
     pub name: String,
     pub state: CameraStateView,
-    /// Since when it has been stalled or lost.
+    /// Since when it has been stalled, lost or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub since: Option<String>,
@@ -122,6 +122,8 @@ pub enum CameraStateView {
     Stalled,
     /// Gone; being reopened.
     Lost,
+    /// It answers, and does not accept the password.
+    Refused,
     /// A recording that has come to its end.
     Ended,
 }
@@ -209,6 +211,7 @@ impl CameraView {
             CameraState::Live => (CameraStateView::Live, None),
             CameraState::Stalled { since } => (CameraStateView::Stalled, Some(since)),
             CameraState::Lost { since, cause: _ } => (CameraStateView::Lost, Some(since)),
+            CameraState::Refused { since, cause: _ } => (CameraStateView::Refused, Some(since)),
             CameraState::Ended => (CameraStateView::Ended, None),
         };
         Self { name: camera.to_string(), state, since: since.map(|since| wire_time(since.at)) }

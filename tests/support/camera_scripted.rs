@@ -63,7 +63,7 @@ impl ScriptedCamera {
     pub fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
         self.0.opened.fetch_add(1, Ordering::SeqCst);
         if !self.0.state.lock().unwrap().plugged {
-            return Err(SourceError("the scripted camera is not there".into()));
+            return Err(SourceError::new("the scripted camera is not there"));
         }
         Ok(Box::new(ScriptedSource { camera: self.clone(), stopped: Arc::default(), given: 0 }))
     }
@@ -90,10 +90,10 @@ impl FrameSource for ScriptedSource {
         };
         let mut state = inner.changed.wait_while(inner.state.lock().unwrap(), nothing_new).unwrap();
         if self.stopped.load(Ordering::SeqCst) {
-            return Err(SourceError("the scripted camera was stopped".into()));
+            return Err(SourceError::new("the scripted camera was stopped"));
         }
         if !state.plugged {
-            return Err(SourceError("the scripted camera was unplugged".into()));
+            return Err(SourceError::new("the scripted camera was unplugged"));
         }
         state.pictures -= 1;
         self.given += 1;

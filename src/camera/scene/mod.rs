@@ -59,7 +59,7 @@ impl Scene {
     pub fn open(path: &Path, media: &Path) -> Result<Self, SourceError> {
         // A scene is written by hand.
         const MOST_BYTES: u64 = 1_000_000;
-        let cannot = |what: &str| SourceError(format!("the scene {} cannot be read: {what}", path.display()));
+        let cannot = |what: &str| SourceError::new(format!("the scene {} cannot be read: {what}", path.display()));
         let about = std::fs::metadata(path).map_err(|e| cannot(&e.to_string()))?;
         if !about.is_file() || about.len() > MOST_BYTES {
             return Err(cannot("it is not a text file of at most 1 MB"));
@@ -70,7 +70,7 @@ impl Scene {
 
     /// Reads a scene from its text; `name` stands for the file in errors.
     pub fn parse(name: &str, text: &str, media: &Path) -> Result<Self, SourceError> {
-        let wrong = |what: String| SourceError(format!("scene {name}: {what}"));
+        let wrong = |what: String| SourceError::new(format!("scene {name}: {what}"));
         let script = Script::parse(text).map_err(wrong)?;
         let figures = load_figures(&script, media).map_err(wrong)?;
         let (length_s, size) = (script.length_s(), (script.size[0], script.size[1]));

@@ -71,7 +71,7 @@ pub(super) fn nearest_existing(dir: &Path) -> PathBuf {
 /// ffmpeg, when a camera needs it.
 pub(super) fn video_decoder(config: &Config) -> Option<Finding> {
     let mut cameras = config.counters.iter().flat_map(|counter| &counter.cameras);
-    cameras.find(|camera| camera.source == Source::Video)?;
+    cameras.find(|camera| matches!(camera.source, Source::Video(_) | Source::Rtsp(_)))?;
     Some(match Host::this().find("ffmpeg") {
         Some(path) => Finding::new(Severity::Ok, "ffmpeg", path.display().to_string()),
         None => Finding::new(Severity::Error, "ffmpeg", "not installed, and a video camera is configured")

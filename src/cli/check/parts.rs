@@ -175,9 +175,7 @@ mod tests {
         assert_eq!(cameras(&config)[0].severity, Severity::Warning);
         let camera = config::Camera {
             name: CameraId::new("door"),
-            source: Source::Images,
-            path: dir.path().to_owned(),
-            repeat: false,
+            source: Source::Images(config::Recording { path: dir.path().to_owned(), repeat: false }),
         };
         config.counters[0].cameras.push(camera);
         let found = &cameras(&config)[0];

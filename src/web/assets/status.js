@@ -7,7 +7,7 @@ const more = document.getElementById("calm-more");
 const dot = document.getElementById("dot");
 const status = document.getElementById("status");
 const clock = document.getElementById("clock");
-const BLIND = ["lost", "stalled", "ended"];
+const BLIND = ["lost", "refused", "stalled", "ended"];
 let trouble = null;
 
 export function offline() {
@@ -20,7 +20,7 @@ export function picture({ cameras, unsaved_visits: unsaved }) {
     const [first] = blind;
     const name = cameras.length > 1 ? word("camera_named", { camera: first.name }) : "";
     const what = name + word(`camera_${first.state}`);
-    const since = first.since ? word("camera_since", { time: timeOf(Date.parse(first.since)) }) : "";
+    const since = first.since ? word(first.state === "refused" ? "camera_refused_since" : "camera_since", { time: timeOf(Date.parse(first.since)) }) : "";
     // While another camera sees, people still come: the bar is enough.
     const all = blind.length === cameras.length;
     return tell("lost", [what, since].filter(Boolean).join(" "), all ? what : "", all ? since : "");
