@@ -108,9 +108,9 @@ fn a_bad_value_is_refused_with_its_key_and_what_to_do() {
             "a name of its own",
         ),
         (
-            camera("name = \"b\"\nsource = \"rtsp\"\npath = \"p\""),
+            camera("name = \"b\"\nsource = \"ftp\"\npath = \"p\""),
             "\"source\" in [[counter.camera]]",
-            "scene, video, images",
+            "usb, mjpeg, rtsp, video, images, scene",
         ),
         (camera("name = \"b\"\npath = \"p\""), "lacks the key \"source\"", "add source"),
         (camera("name = \"b\"\nsource = \"video\""), "lacks the key \"path\"", "add path"),
