@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 
+use super::Supervision;
+use super::pulse::Carrier;
 use super::watch::Seen;
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic};
@@ -43,6 +46,7 @@ pub(super) struct Reader {
     pub metrics: Arc<Metrics>,
     pub cameras: Vec<(CounterId, CameraId, watch::Receiver<CameraState>)>,
     pub time_zone: TimeZone,
+    pub alive: Carrier,
 }
 
 /// What the gallery was loaded from: the store's state, and the date, since consents end with a day.
@@ -78,7 +82,9 @@ impl Reader {
             self.desk.tick(now);
             let failed = self.desk.journal().failures();
             self.metrics.commit_failures.inc_by(failed - failures);
+            self.metrics.unsaved_visits.set(i64::try_from(self.desk.journal().unsaved()).unwrap_or(i64::MAX));
             failures = failed;
+            self.alive.carry(now);
             if refreshed_at == Monotonic::default() || now.since(refreshed_at) >= REFRESH_GAUGES {
                 refreshed_at = now;
                 self.refresh_gauges();
@@ -139,10 +145,14 @@ impl Reader {
     fn refresh_gauges(&self) {
         for (_, camera, state) in &self.cameras {
             self.metrics.camera_live.set(camera.as_str(), i64::from(*state.borrow() == CameraState::Live));
+            self.metrics.camera_state.set(camera.as_str(), state.borrow().as_str(), &CameraState::NAMES);
         }
         self.metrics.gallery_customers.set(i64::try_from(self.gallery.snapshot().len()).unwrap_or(i64::MAX));
         if let Ok(outbox) = self.store.outbox_status() {
             self.metrics.outbox_depth.set(i64::try_from(outbox.depth).unwrap_or(i64::MAX));
+            self.metrics.outbox_dead.set(i64::try_from(outbox.dead).unwrap_or(i64::MAX));
+            let age_s = outbox.oldest_created_at.map_or(0, |at| self.clock.wall().at.duration_since(at).as_secs());
+            self.metrics.outbox_oldest_age.set(age_s.max(0));
         }
     }
 }
@@ -153,9 +163,11 @@ pub(super) fn health(
     gallery: &GalleryHandle,
     clock: &Arc<dyn Clock>,
     pack: &str,
+    supervision: &Supervision,
 ) -> Arc<dyn Fn() -> HealthReport + Send + Sync> {
     let (store, gallery, clock) = (Arc::clone(store), gallery.clone(), Arc::clone(clock));
     let (pack, started) = (pack.to_owned(), clock.monotonic());
+    let config_refused = Arc::clone(&supervision.config_refused);
     Arc::new(move || {
         let wall = clock.wall();
         let status = store.outbox_status().unwrap_or_default();
@@ -169,6 +181,7 @@ pub(super) fn health(
                 dead: status.dead,
             },
             clock_synchronised: wall.synchronised,
+            config_refused: config_refused.load(Ordering::Relaxed),
             uptime: clock.monotonic().since(started),
         }
     })

@@ -4,10 +4,12 @@
 
 mod desk;
 mod places;
+mod pulse;
 pub mod settings;
 mod watch;
 
 pub use places::{Places, Unfound};
+pub use pulse::Supervision;
 pub use settings::Settings;
 
 use std::net::SocketAddr;
@@ -43,6 +45,7 @@ pub struct Parts {
     pub vision: Box<dyn Vision>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub supervision: Supervision,
 }
 
 /// A running service.
@@ -87,7 +90,7 @@ impl Drop for OnDuty {
 
 /// Starts everything and returns once the page can be opened.
 pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
-    let Parts { store, vision, clock, metrics } = parts;
+    let Parts { store, vision, clock, metrics, supervision } = parts;
     let left_open = store.close_left_open(clock.wall())?;
     if left_open > 0 {
         tracing::info!(visits = left_open, "visits left open by the last run are closed");
@@ -112,7 +115,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         languages: settings.desk.counters.iter().cloned().collect(),
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
-        health: desk::health(&store, &gallery, &clock, &pack.name),
+        health: desk::health(&store, &gallery, &clock, &pack.name, &supervision),
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
@@ -125,8 +128,18 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     drop(frames);
     let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
     let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone());
-    let watcher = watch::Watcher::new(pipeline, newest, sightings, Arc::clone(&metrics), cameras_stop);
+    let pulse = Arc::new(pulse::Pulse::default());
+    let watcher = watch::Watcher {
+        pipeline,
+        frames: newest,
+        sightings,
+        metrics: Arc::clone(&metrics),
+        stop: cameras_stop,
+        pulse: Arc::clone(&pulse),
+        cameras: cameras.iter().map(Camera::watch).collect(),
+    };
     let reader = desk::Reader {
+        alive: pulse::Carrier::new(pulse, supervision),
         desk,
         seen,
         answered,

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use crate::camera::{FrameReceiver, Taken};
+use tokio::sync::watch;
+
+use super::pulse::Pulse;
+use crate::camera::{CameraState, FrameReceiver, Taken};
 use crate::clock::Monotonic;
 use crate::customer::{Decision, Sighting};
 use crate::face::{CameraId, CounterId};
@@ -26,34 +29,30 @@ pub(super) struct Seen {
 }
 
 pub(super) struct Watcher {
-    pipeline: Pipeline,
-    frames: FrameReceiver,
-    sightings: SyncSender<Seen>,
-    metrics: Arc<Metrics>,
-    stop: Shutdown,
-    /// Whether the last frame failed, so that a lasting fault is said once.
-    failing: bool,
+    pub pipeline: Pipeline,
+    pub frames: FrameReceiver,
+    pub sightings: SyncSender<Seen>,
+    pub metrics: Arc<Metrics>,
+    pub stop: Shutdown,
+    pub pulse: Arc<Pulse>,
+    pub cameras: Vec<watch::Receiver<CameraState>>,
 }
 
 impl Watcher {
-    pub fn new(
-        pipeline: Pipeline,
-        frames: FrameReceiver,
-        sightings: SyncSender<Seen>,
-        metrics: Arc<Metrics>,
-        stop: Shutdown,
-    ) -> Self {
-        Self { pipeline, frames, sightings, metrics, stop, failing: false }
-    }
-
     /// Until the stop is asked. Without any camera (or after the last recording's end) it waits for it.
     pub fn run(mut self) {
         let mut skipped = std::collections::HashMap::new();
+        // Whether the last frame failed, so that a lasting fault is said once.
+        let mut failing = false;
         while !self.stop.is_asked() {
             let frame = match self.frames.take(PATIENCE) {
                 Taken::Frame(frame) => frame,
-                Taken::Nothing => continue,
+                Taken::Nothing => {
+                    self.beat_without_frame();
+                    continue;
+                }
                 Taken::Closed => {
+                    self.beat_without_frame();
                     self.stop.wait_for(PATIENCE);
                     continue;
                 }
@@ -64,7 +63,11 @@ impl Watcher {
             self.metrics.frames_skipped.inc_by(camera.as_str(), total.saturating_sub(before));
             self.metrics.frames_captured.inc_by(camera.as_str(), 1 + total.saturating_sub(before));
             let outcome = self.pipeline.step(frame);
-            self.note_trouble(&camera, outcome.as_ref().err());
+            note_trouble(&mut failing, &camera, outcome.as_ref().err());
+            // A picture that is broken is the camera's fault; models that fail are ours, and no progress.
+            if !matches!(outcome, Err(StepError::Vision(_))) {
+                self.pulse.beat();
+            }
             let Ok(outcome) = outcome else { continue };
             self.count(&camera, &outcome);
             let seen = Seen { counter, camera, captured_at, sightings: outcome.sightings };
@@ -74,11 +77,11 @@ impl Watcher {
         }
     }
 
-    fn note_trouble(&mut self, camera: &CameraId, error: Option<&StepError>) {
-        if let Some(error) = error.filter(|_| !self.failing) {
-            tracing::warn!(%camera, %error, "a frame could not be looked at");
+    /// No frame is progress only where it is known why: a camera that is said to be live owes one.
+    fn beat_without_frame(&self) {
+        if self.cameras.iter().all(|state| *state.borrow() != CameraState::Live) {
+            self.pulse.beat();
         }
-        self.failing = error.is_some();
     }
 
     fn count(&self, camera: &CameraId, outcome: &StepOutcome) {
@@ -99,4 +102,11 @@ impl Watcher {
             self.metrics.decisions.inc(decided);
         }
     }
+}
+
+fn note_trouble(failing: &mut bool, camera: &CameraId, error: Option<&StepError>) {
+    if let Some(error) = error.filter(|_| !*failing) {
+        tracing::warn!(%camera, %error, "a frame could not be looked at");
+    }
+    *failing = error.is_some();
 }

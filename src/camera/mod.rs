@@ -129,6 +129,23 @@ pub enum CameraState {
     Ended,
 }
 
+impl CameraState {
+    /// Every name that [`Self::as_str`] gives.
+    pub const NAMES: [&'static str; 6] = ["starting", "live", "stalled", "lost", "refused", "ended"];
+
+    /// A stable name for metrics and programs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Stalled { .. } => "stalled",
+            Self::Lost { .. } => "lost",
+            Self::Refused { .. } => "refused",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// The slowest and the fastest a recording may be played.
 const FRAME_RATES: std::ops::RangeInclusive<f64> = 0.1..=120.0;
 

@@ -3,6 +3,7 @@
 //! The commands are thin; what they do is in the rooms. Errors become exit codes in `main`.
 
 mod check;
+mod completions;
 mod customers;
 mod demo;
 mod enrol;
@@ -64,6 +65,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
     Setup(setup::SetupArgs),
+    /// Print what a shell needs to complete the commands
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(completions::ManArgs),
 }
 
 /// How a command ended that could do its work; `main` makes an exit code of it.
@@ -83,22 +88,42 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Check(args) => return Ok(check::run(&args, config)),
         Command::Setup(args) => setup::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(&args, config),
+        Command::Completions(args) => return completions::completions(&args),
+        Command::Man(args) => return completions::man(&args),
         command => {
             let config = Config::load(config)?;
+            // What a command has to say belongs to whoever called it, not into the service's log file.
             telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
             match command {
-                Command::Run(args) => run::run(&args, config),
                 Command::Enrol(args) => enrol::run(args, &config),
                 Command::Customers(args) => customers::run(args, &config),
                 Command::Identify(args) => identify::run(&args, &config),
                 Command::Replay(args) => replay::run(&args, &config),
                 Command::Eval(args) => eval::run(&args, &config),
                 Command::Models(args) => models::run(&args, &config),
-                Command::Setup(_) | Command::Demo(_) | Command::Check(_) => Ok(()),
+                Command::Setup(_)
+                | Command::Demo(_)
+                | Command::Check(_)
+                | Command::Run(_)
+                | Command::Completions(_)
+                | Command::Man(_) => Ok(()),
             }
         }
     }?;
     Ok(Outcome::Done)
+}
+
+/// The service's log: standard error, or the configured file.
+fn init_logging(config: &Config) -> Result<telemetry::Logging> {
+    let level = config.log.level.as_str();
+    match &config.log.file {
+        None => Ok(telemetry::init_logging(level, std::io::stderr)?),
+        Some(path) => {
+            let file = telemetry::LogFile::open(path, config.log.max_mb.saturating_mul(1_000_000))?;
+            Ok(telemetry::init_logging_to_file(level, file)?)
+        }
+    }
 }
 
 /// The configured pack, opened on the configured runtime.

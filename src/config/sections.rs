@@ -58,7 +58,6 @@ fn web(mut section: Section, faults: &mut Faults) -> Web {
 
 fn runtime(mut section: Section, faults: &mut Faults) -> Runtime {
     let default = Runtime::default();
-    let optional_path = |text: &str| Ok((!text.is_empty()).then(|| PathBuf::from(text)));
     let runtime = Runtime {
         library: section.parsed(faults, "library", optional_path).unwrap_or(default.library),
         packs_dir: section.parsed(faults, "packs_dir", optional_path).unwrap_or(default.packs_dir),
@@ -178,8 +177,14 @@ fn log(mut section: Section, faults: &mut Faults) -> Log {
         "trace" => Ok(tracing::Level::TRACE),
         _ => Err(format!("{text:?} is not a level; give error, warn, info, debug or trace")),
     });
+    let default = Log::default();
+    let log = Log {
+        level: level.unwrap_or(default.level),
+        file: section.parsed(faults, "file", optional_path).unwrap_or(default.file),
+        max_mb: section.whole(faults, "max_mb", default.max_mb, 1..=10_000),
+    };
     section.close(faults);
-    Log { level: level.unwrap_or(tracing::Level::INFO) }
+    log
 }
 
 fn counters(faults: &mut Faults, root: &mut Section, device_language: Language) -> Vec<Counter> {
@@ -235,6 +240,10 @@ fn name(text: &str) -> Result<&str, String> {
             "{text:?} cannot be a name; give 1 to {MAX_CHARS} Latin letters, digits, \"-\", \"_\" or \".\", a letter or digit first"
         ))
     }
+}
+
+fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

@@ -29,6 +29,8 @@ pub struct HealthReport {
     pub customers: usize,
     pub outbox: OutboxHealth,
     pub clock_synchronised: bool,
+    /// The configuration file cannot be used; the last good one holds.
+    pub config_refused: bool,
     pub uptime: Duration,
 }
 
@@ -46,7 +48,7 @@ pub struct OutboxHealth {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthView {
     status: HealthStatus,
-    /// What is wrong: camera_lost, writes_delayed.
+    /// What is wrong: camera_lost, writes_delayed, config_refused.
     troubles: Vec<Trouble>,
     version: &'static str,
     pack: String,
@@ -70,6 +72,7 @@ enum HealthStatus {
 enum Trouble {
     CameraLost,
     WritesDelayed,
+    ConfigRefused,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -131,6 +134,9 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     }
     if unsaved_visits > 0 {
         troubles.push(Trouble::WritesDelayed);
+    }
+    if report.config_refused {
+        troubles.push(Trouble::ConfigRefused);
     }
     HealthView {
         status: if troubles.is_empty() { HealthStatus::Fine } else { HealthStatus::Trouble },

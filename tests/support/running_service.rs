@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use snova::app::{self, Parts, Service, Settings};
+use snova::app::{self, Parts, Service, Settings, Supervision};
 use snova::camera::{CameraConfig, SceneScript, SourceSpec};
 use snova::clock::SystemClock;
 use snova::config::Config;
@@ -55,7 +55,13 @@ pub async fn start(config: &Config, camera: SourceSpec, store: Arc<Store>, visio
         stall_after: Duration::from_secs(3),
     };
     settings.cameras.push((front, camera));
-    let parts = Parts { store, vision, clock: Arc::new(SystemClock::new()), metrics: Arc::new(Metrics::new()) };
+    let parts = Parts {
+        store,
+        vision,
+        clock: Arc::new(SystemClock::new()),
+        metrics: Arc::new(Metrics::new()),
+        supervision: Supervision::default(),
+    };
     app::start(settings, parts).await.expect("the service starts")
 }
 

@@ -117,6 +117,7 @@ pub fn report() -> HealthReport {
         customers: 120,
         outbox: OutboxHealth { depth: 3, oldest_age: Some(Duration::from_secs(90)), dead: 0 },
         clock_synchronised: true,
+        config_refused: false,
         uptime: Duration::from_secs(86_400),
     }
 }
