@@ -211,7 +211,7 @@ mod tests {
             tracing::info!("too early");
             logging.set_level("info").unwrap();
             tracing::info!("in time");
-            assert!(logging.set_level("loud").is_err());
+            assert!(logging.set_level("snova=shout").is_err());
             tracing::info!("still");
         });
         let text = paper.text();
