@@ -2,6 +2,7 @@
 //!
 //! Start, stop and crash are `service.rs`; what the commands print is `cli_errors.rs`.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "the real program runs by the real clock")]
 
 #[path = "support/running_service.rs"]
 mod running_service;

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("face", "clock"),
     ("customer", "clock face i18n"),
     ("camera", "clock face shutdown"),
-    ("vision", "face"),
+    ("vision", "clock face"),
     ("track", "clock customer face"),
     ("gallery", "customer face"),
     ("visit", "clock customer face"),

@@ -89,6 +89,7 @@ impl Watcher {
         for (stage, took) in &outcome.times {
             self.metrics.stage_seconds.observe(stage.as_str(), *took);
         }
+        self.metrics.graphs_seconds.observe(outcome.in_graphs);
         for reason in &outcome.refused {
             self.metrics.refused_shots.inc(reason.as_str());
         }

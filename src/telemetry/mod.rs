@@ -93,6 +93,8 @@ pub struct Metrics {
     pub frames_skipped: Labelled<Counter>,
     pub frames_processed: Labelled<Counter>,
     pub stage_seconds: StageSeconds,
+    /// The part of a frame's step that the models' graphs take.
+    pub graphs_seconds: Seconds,
     /// By what was decided: match, maybe, no_match, undecided.
     pub decisions: Labelled<Counter>,
     pub refused_shots: Labelled<Counter>,
@@ -132,6 +134,7 @@ impl Metrics {
             frames_skipped: Labelled::by("camera"),
             frames_processed: Labelled::by("camera"),
             stage_seconds: StageSeconds(Family::new_with_constructor(seconds)),
+            graphs_seconds: Seconds(seconds()),
             decisions: Labelled::by("decision"),
             refused_shots: Labelled::by("reason"),
             visits_opened: Labelled::by("counter"),
@@ -159,6 +162,7 @@ impl Metrics {
         );
         r.register("frames_processed", "Pictures looked at", self.frames_processed.family.clone());
         r.register_with_unit("stage", "Time of a frame's step", Unit::Seconds, self.stage_seconds.0.clone());
+        r.register_with_unit("graphs", "Time of a frame in the models", Unit::Seconds, self.graphs_seconds.0.clone());
         r.register("decisions", "Decisions on tracks", self.decisions.family.clone());
         r.register("refused_shots", "Shots refused by the quality gate", self.refused_shots.family.clone());
         r.register("visits_opened", "Visits opened", self.visits_opened.family.clone());
@@ -202,6 +206,7 @@ mod tests {
         metrics.frames_skipped.inc("till-1");
         metrics.frames_processed.inc("till-1");
         metrics.stage_seconds.observe("embed", Duration::from_millis(7));
+        metrics.graphs_seconds.observe(Duration::from_millis(21));
         metrics.decisions.inc("match");
         metrics.refused_shots.inc("too_small");
         metrics.visits_opened.inc("till-1");
@@ -222,6 +227,7 @@ mod tests {
             "snova_frames_processed_total{camera=\"till-1\"} 1",
             "snova_stage_seconds_bucket{le=\"0.01\",stage=\"embed\"} 1",
             "snova_stage_seconds_count{stage=\"embed\"} 1",
+            "snova_graphs_seconds_bucket{le=\"0.05\"} 1",
             "snova_decisions_total{decision=\"match\"} 1",
             "snova_refused_shots_total{reason=\"too_small\"} 1",
             "snova_visits_opened_total{counter=\"till-1\"} 1",

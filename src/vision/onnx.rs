@@ -3,6 +3,7 @@
 //! Checking graphs against their manifest is `vision::pack`'s; decode heads are `vision::heads`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use image::RgbImage;
 use ndarray::{Array4, ArrayViewMut3, Axis};
@@ -14,6 +15,7 @@ use super::manifest::{ChannelOrder, DetectorManifest, EmbedderManifest, PixelFor
 use super::quality::{self, QualityConfig};
 use super::shrink::shrink;
 use super::{PackFacts, Vision, VisionError};
+use crate::clock::Stopwatch;
 use crate::face::{Detection, Embedding, FaceChip, Point, Quality};
 
 /// The models of a checked pack, with one ONNX Runtime session each. Made by `pack::open`.
@@ -41,6 +43,10 @@ impl Vision for OnnxVision {
         // One by one: the graph's cost is linear in the batch, and a fixed shape keeps its buffers.
         chips.iter().map(|chip| self.embedder.embed(chip)).collect()
     }
+
+    fn in_graphs(&self) -> Duration {
+        self.detector.in_graph.total() + self.embedder.in_graph.total()
+    }
 }
 
 pub(super) struct Detector {
@@ -50,6 +56,7 @@ pub(super) struct Detector {
     pub long_side: u32,
     /// `[1, 3, height, width]`, kept between frames of one size.
     pub tensor: Array4<f32>,
+    pub in_graph: Stopwatch,
 }
 
 impl Detector {
@@ -67,7 +74,8 @@ impl Detector {
 
         let failed = |cause: ort::Error| inference("detector", &cause);
         let tensor = TensorRef::from_array_view(self.tensor.view()).map_err(failed)?;
-        let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
+        let input = ort::inputs![self.manifest.input.name.as_str() => tensor];
+        let results = self.in_graph.time(|| self.session.run(input)).map_err(failed)?;
         let mut outputs = Vec::with_capacity(self.manifest.outputs.len());
         for name in &self.manifest.outputs {
             let (shape, values) = results[name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
@@ -127,6 +135,7 @@ pub(super) struct Embedder {
     pub manifest: EmbedderManifest,
     /// `[1, 3, side, side]`.
     pub tensor: Array4<f32>,
+    pub in_graph: Stopwatch,
 }
 
 impl Embedder {
@@ -141,7 +150,8 @@ impl Embedder {
         fill(self.tensor.index_axis_mut(Axis(0), 0), &chip.image, &self.manifest.input.pixels);
         let failed = |cause: ort::Error| inference("embedder", &cause);
         let tensor = TensorRef::from_array_view(self.tensor.view()).map_err(failed)?;
-        let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
+        let input = ort::inputs![self.manifest.input.name.as_str() => tensor];
+        let results = self.in_graph.time(|| self.session.run(input)).map_err(failed)?;
         let (_, values) = results[self.manifest.output.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
         let unexpected = |got: String| VisionError::UnexpectedOutput {
             model: "embedder",

@@ -79,10 +79,12 @@ pub fn open(dir: &Path, library: &Path, config: &VisionConfig) -> Result<OnnxVis
             manifest: manifest.detector,
             long_side: config.detect_long_side,
             tensor: Array4::zeros((1, 3, 0, 0)),
+            in_graph: Default::default(),
         },
         embedder: Embedder {
             session: embedder,
             tensor: Array4::zeros((1, 3, manifest.embedder.input.side as usize, manifest.embedder.input.side as usize)),
+            in_graph: Default::default(),
             manifest: manifest.embedder,
         },
         quality: config.quality.clone(),
