@@ -79,6 +79,8 @@ pub fn open(dir: &Path, library: &Path, config: &VisionConfig) -> Result<OnnxVis
             manifest: manifest.detector,
             long_side: config.detect_long_side,
             tensor: Array4::zeros((1, 3, 0, 0)),
+            drawn: (0, 0),
+            shrink: None,
             in_graph: Default::default(),
         },
         embedder: Embedder {
