@@ -181,7 +181,7 @@ impl Prepared {
             |shot: Shot| Template { embedding: shot.embedding, pack: pack.name.clone(), quality: shot.quality };
         let templates: Vec<Template> = shots.into_iter().map(template).collect();
         let enrolled_at = clock.wall().at;
-        let customer = NewCustomer { id, name, language, tier, note, consent, enrolled_at };
+        let customer = NewCustomer { id, name, language, tier, note, consent, identifiers: Vec::new(), enrolled_at };
         store.add_customer(&customer, &templates, today)?;
         Ok(Enrolled { id, accepted: templates.len(), refused, warnings })
     }

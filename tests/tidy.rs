@@ -74,6 +74,9 @@ const CONFINED: &[(&str, &str)] = &[
     ("libc", "camera clock store"),
     ("strsim", "config"),
     ("arc_swap", "gallery"),
+    ("chacha20poly1305", "vault"),
+    ("hmac", "vault"),
+    ("getrandom", "vault"),
 ];
 
 /// Rooms that may start other programs, and the one that may ask the machine for the time.
