@@ -128,6 +128,8 @@ pub struct Metrics {
     /// 1 while the camera gives pictures, else 0.
     pub camera_live: Labelled<Gauge>,
     pub gallery_customers: Gauge,
+    /// 1 while a live camera is looked at too rarely, else 0.
+    pub overloaded: Gauge,
 }
 
 impl Default for Metrics {
@@ -153,6 +155,7 @@ impl Metrics {
             outbox_depth: Gauge::default(),
             camera_live: Labelled::by("camera"),
             gallery_customers: Gauge::default(),
+            overloaded: Gauge::default(),
         };
         metrics.registered()
     }
@@ -175,6 +178,7 @@ impl Metrics {
         r.register("outbox_depth", "Events waiting for the CRM", self.outbox_depth.clone());
         r.register("camera_live", "1 while the camera gives pictures", self.camera_live.family.clone());
         r.register("gallery_customers", "Customers in the gallery", self.gallery_customers.clone());
+        r.register("overloaded", "1 while a live camera is looked at too rarely", self.overloaded.clone());
         self
     }
 
@@ -267,6 +271,7 @@ mod tests {
         metrics.outbox_depth.set(4);
         metrics.camera_live.set("till-1", 1);
         metrics.gallery_customers.set(120);
+        metrics.overloaded.set(1);
         let text = metrics.encode();
         for line in [
             "snova_frames_captured_total{camera=\"till-1\"} 3",
@@ -282,6 +287,7 @@ mod tests {
             "snova_outbox_depth 4",
             "snova_camera_live{camera=\"till-1\"} 1",
             "snova_gallery_customers 120",
+            "snova_overloaded 1",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line} in\n{text}");
         }

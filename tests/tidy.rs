@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("greeter", "camera clock customer face greeting i18n store visit"),
     ("setup", "vision"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry"),
-    ("config", "camera face greeting i18n"),
+    ("config", "camera customer face greeting i18n"),
     (
         "app",
         "camera clock config customer enrolment face gallery greeter i18n pipeline setup shutdown store telemetry vault \

@@ -3,6 +3,7 @@
 //! What each part does is its own; which settings it gets is `app::settings`.
 
 mod desk;
+mod load;
 mod places;
 pub mod settings;
 mod watch;
@@ -32,7 +33,7 @@ use crate::web;
 
 /// Sightings on their way from the vision thread to the desk; full, the vision thread waits (rare, small).
 const SIGHTINGS: usize = 64;
-/// Answers on their way from screens to the desk; full, the screen is told to try again.
+/// Answers, and as many entries, on their way from screens to the desk; full, the screen is told to try again.
 const ANSWERS: usize = 32;
 /// How long the parts together may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(8);
@@ -105,31 +106,35 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
 
     let desk = Desk::new(settings.desk.clone(), Arc::clone(&store), Arc::clone(&clock));
     let (answers, answered) = tokio::sync::mpsc::channel(ANSWERS);
-    let counters = Counters::new(desk.screens(), answers);
+    let (entries, entered) = tokio::sync::mpsc::channel(ANSWERS);
+    let counters = Counters::new(desk.screens(), answers, entries);
     let pack = vision.pack().clone();
+    let (frames, newest) = newest_frames();
+    let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
+    let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone());
+    let stop = cameras_stop.clone();
+    let watcher = watch::Watcher::new(pipeline, newest, sightings, Arc::clone(&metrics), stop, Arc::clone(&clock));
+    let overloaded = watcher.overloaded();
     let parts = web::WebParts {
         counters: counters.clone(),
         languages: settings.desk.counters.iter().cloned().collect(),
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
-        health: desk::health(&store, &gallery, &clock, &pack.name),
+        health: desk::health(&store, &gallery, &clock, &pack.name, &overloaded),
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
     };
     let web = tokio::spawn(web::serve(listener, parts, web_stop));
 
-    let (frames, newest) = newest_frames();
     let cameras = start_cameras(&settings, &frames, &clock, &cameras_stop)?;
     // The slot closes when the last camera has stopped.
     drop(frames);
-    let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
-    let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone());
-    let watcher = watch::Watcher::new(pipeline, newest, sightings, Arc::clone(&metrics), cameras_stop);
     let reader = desk::Reader {
         desk,
         seen,
         answered,
+        entered,
         store,
         gallery: gallery.clone(),
         pack,
@@ -137,6 +142,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         metrics,
         cameras: cameras.iter().map(|c| (c.counter().clone(), c.id().clone(), c.watch())).collect(),
         time_zone: settings.desk.time_zone.clone(),
+        overloaded,
     };
     let threads = vec![
         spawn("vision", failed.on_duty(), move || watcher.run())?,

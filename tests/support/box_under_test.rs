@@ -133,6 +133,7 @@ impl BoxUnderTest {
         let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock) as Arc<dyn Clock>, pipeline);
         let config = DeskConfig {
             counters: vec![(till(), Language::Russian)],
+            country: "RU".parse().ok(),
             time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").expect("the zone is known"),
             hours: DayHours::default(),
             visit: VisitConfig::default(),
@@ -163,7 +164,7 @@ impl BoxUnderTest {
         let stamp = self.store.change_stamp().expect("the store can be read");
         if stamp != self.stamp {
             let gallery = load_gallery(&self.store, &self.pack, self.today()).expect("the gallery loads");
-            self.desk.keep_only(self.clock.monotonic(), &|customer| gallery.contains(customer));
+            self.desk.keep_live(self.clock.monotonic()).expect("the store can be read");
             self.gallery.replace(gallery);
             self.stamp = stamp;
         }
@@ -257,6 +258,7 @@ pub fn request(given: &str, patronymic: &str, family: &str, gender: Gender, pict
         tier: None,
         note: None,
         consent: consent(jiff::civil::date(2026, 3, 1)),
+        identifiers: Vec::new(),
         photos: pictures.iter().map(photo).collect(),
         allow_similar: false,
     }
