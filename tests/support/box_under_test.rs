@@ -172,9 +172,14 @@ impl BoxUnderTest {
 
     /// One picture at the counter, now.
     pub fn see(&mut self, picture: RgbImage, truth: Vec<Truth>) -> Moment {
+        self.see_by("till-1-front", picture, truth)
+    }
+
+    /// One picture of that camera, now.
+    pub fn see_by(&mut self, camera: &str, picture: RgbImage, truth: Vec<Truth>) -> Moment {
         self.follow_store();
         let at = self.clock.monotonic();
-        let (counter, camera, pixels) = (till(), CameraId::new("till-1-front"), Pixels::Rgb8(picture));
+        let (counter, camera, pixels) = (till(), CameraId::new(camera), Pixels::Rgb8(picture));
         let frame = Frame { counter, camera, seq: self.seq, captured_at: at, pixels };
         self.seq += 1;
         let outcome = self.pipeline.step(frame).expect("the frame can be looked at");
@@ -262,6 +267,13 @@ pub fn request(given: &str, patronymic: &str, family: &str, gender: Gender, pict
         photos: pictures.iter().map(photo).collect(),
         allow_similar: false,
     }
+}
+
+/// A request for somebody with one name, from these pictures.
+pub fn request_of(given: &str, pictures: Vec<Vec<u8>>) -> EnrolRequest {
+    let photo = |(n, bytes)| Photo { label: format!("{n}.png"), bytes };
+    let photos = pictures.into_iter().enumerate().map(photo).collect();
+    EnrolRequest { photos, name: PersonName::given(given), ..request("", "", "", Gender::Masculine, &[]) }
 }
 
 pub fn ivan() -> EnrolRequest {
