@@ -272,3 +272,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_country_of_phone_numbers_follows_the_language_unless_it_is_given() {
+    let country = |text: &str| parse(text).unwrap().device.country.map(|country| country.code());
+    assert_eq!(country("[device]\nlanguage = \"uk\"\n"), Some("UA"));
+    assert_eq!(country("[device]\nlanguage = \"en\"\n"), None);
+    assert_eq!(country("[device]\nlanguage = \"en\"\ncountry = \"KZ\"\n"), Some("KZ"));
+    let said = fault("[device]\ncountry = \"Ukraine\"\n");
+    assert!(said.contains("\"country\" in [device]") && said.contains("RU, KZ, UA"), "{said}");
+    let said = fault("[visit]\ncard_hold_s = 1\n");
+    assert!(said.contains("\"card_hold_s\" in [visit]") && said.contains("from 5 to 3600"), "{said}");
+}

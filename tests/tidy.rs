@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("greeter", "camera clock customer face greeting i18n store visit"),
     ("setup", "vision"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry"),
-    ("config", "camera face greeting i18n"),
+    ("config", "camera customer face greeting i18n"),
     (
         "app",
         "camera clock config customer enrolment face gallery greeter i18n pipeline setup shutdown store telemetry vault \
@@ -77,6 +77,9 @@ const CONFINED: &[(&str, &str)] = &[
     ("libc", "camera clock store"),
     ("strsim", "config"),
     ("arc_swap", "gallery"),
+    ("chacha20poly1305", "vault"),
+    ("hmac", "vault"),
+    ("getrandom", "vault"),
 ];
 
 /// Rooms that may start other programs, and the one that may ask the machine for the time.

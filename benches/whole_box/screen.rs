@@ -48,6 +48,7 @@ pub fn measure() {
             withdrawn_at: None,
         },
         photos: vec![Photo { label: "frame".into(), bytes: jpeg.clone() }],
+        identifiers: Vec::new(),
         allow_similar: false,
     };
     enrol(request, EnrolmentRules { target_fpir: 0.001 }, &mut vision, &store, &*clock, today).expect("a good photo");

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use super::pulse::Carrier;
 use super::watch::Seen;
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic};
+use crate::customer::VisitId;
 use crate::enrolment::load_gallery;
 use crate::face::{CameraId, CounterId};
 use crate::gallery::GalleryHandle;
-use crate::greeter::{Answer, Desk};
+use crate::greeter::{Answer, Desk, Entered, Entry, EntryError};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::vision::PackFacts;
@@ -39,6 +40,7 @@ pub(super) struct Reader {
     pub desk: Desk,
     pub seen: Receiver<Seen>,
     pub answered: mpsc::Receiver<Answer>,
+    pub entered: mpsc::Receiver<Entry>,
     pub store: Arc<Store>,
     pub gallery: GalleryHandle,
     pub pack: PackFacts,
@@ -47,6 +49,7 @@ pub(super) struct Reader {
     pub cameras: Vec<(CounterId, CameraId, watch::Receiver<CameraState>)>,
     pub time_zone: TimeZone,
     pub alive: Carrier,
+    pub overloaded: Arc<AtomicBool>,
 }
 
 /// What the gallery was loaded from: the store's state, and the date, since consents end with a day.
@@ -74,11 +77,15 @@ impl Reader {
                 // A screen that no longer waits is no error.
                 let _ = reply.send(self.desk.answer(now, visit, verdict));
             }
+            while let Ok(Entry { counter, entered, reply }) = self.entered.try_recv() {
+                let _ = reply.send(self.enter(now, &counter, &entered));
+            }
             if now.since(looked_at) >= LOOK_AT_STORE {
                 looked_at = now;
                 self.follow_store(now, &mut loaded);
             }
             self.show_cameras();
+            self.desk.overloaded(self.overloaded.load(Ordering::Acquire));
             self.desk.tick(now);
             let failed = self.desk.journal().failures();
             self.metrics.commit_failures.inc_by(failed - failures);
@@ -91,6 +98,7 @@ impl Reader {
             }
         }
         self.answered.close();
+        self.entered.close();
         self.desk.close(self.clock.monotonic());
     }
 
@@ -107,6 +115,15 @@ impl Reader {
         }
     }
 
+    fn enter(&mut self, now: Monotonic, counter: &CounterId, entered: &str) -> Result<VisitId, EntryError> {
+        let Entered { visit, is_new } = self.desk.enter(now, counter, entered)?;
+        if is_new {
+            self.metrics.visits_opened.inc(counter.as_str());
+            tracing::info!(%visit, %counter, "visit opened by card or phone");
+        }
+        Ok(visit)
+    }
+
     fn current(&self) -> Loaded {
         let on = self.clock.wall().at.to_zoned(self.time_zone.clone()).date();
         Loaded { stamp: self.store.change_stamp().ok(), on }
@@ -118,9 +135,10 @@ impl Reader {
         if current == *loaded || current.stamp.is_none() {
             return;
         }
-        match load_gallery(&self.store, &self.pack, current.on) {
+        // Not everybody on a screen is in the gallery: who gave a card need not have a template.
+        let kept = self.desk.keep_live(now);
+        match kept.and_then(|()| load_gallery(&self.store, &self.pack, current.on)) {
             Ok(gallery) => {
-                self.desk.keep_only(now, &|customer| gallery.contains(customer));
                 if gallery.len() != self.gallery.snapshot().len() {
                     tracing::info!(customers = gallery.len(), "gallery changed");
                 }
@@ -164,9 +182,10 @@ pub(super) fn health(
     clock: &Arc<dyn Clock>,
     pack: &str,
     supervision: &Supervision,
+    overloaded: &Arc<AtomicBool>,
 ) -> Arc<dyn Fn() -> HealthReport + Send + Sync> {
     let (store, gallery, clock) = (Arc::clone(store), gallery.clone(), Arc::clone(clock));
-    let (pack, started) = (pack.to_owned(), clock.monotonic());
+    let (pack, started, overloaded) = (pack.to_owned(), clock.monotonic(), Arc::clone(overloaded));
     let config_refused = Arc::clone(&supervision.config_refused);
     Arc::new(move || {
         let wall = clock.wall();
@@ -182,6 +201,7 @@ pub(super) fn health(
             },
             clock_synchronised: wall.synchronised,
             config_refused: config_refused.load(Ordering::Relaxed),
+            overloaded: overloaded.load(Ordering::Acquire),
             uptime: clock.monotonic().since(started),
         }
     })

@@ -3,6 +3,7 @@
 //! What each part does is its own; which settings it gets is `app::settings`.
 
 mod desk;
+mod load;
 mod places;
 mod pulse;
 pub mod settings;
@@ -34,7 +35,7 @@ use crate::web;
 
 /// Sightings on their way from the vision thread to the desk; full, the vision thread waits (rare, small).
 const SIGHTINGS: usize = 64;
-/// Answers on their way from screens to the desk; full, the screen is told to try again.
+/// Answers, and as many entries, on their way from screens to the desk; full, the screen is told to try again.
 const ANSWERS: usize = 32;
 /// How long the parts together may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(8);
@@ -108,14 +109,16 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
 
     let desk = Desk::new(settings.desk.clone(), Arc::clone(&store), Arc::clone(&clock));
     let (answers, answered) = tokio::sync::mpsc::channel(ANSWERS);
-    let counters = Counters::new(desk.screens(), answers);
+    let (entries, entered) = tokio::sync::mpsc::channel(ANSWERS);
+    let counters = Counters::new(desk.screens(), answers, entries);
     let pack = vision.pack().clone();
+    let overloaded = Arc::new(AtomicBool::new(false));
     let parts = web::WebParts {
         counters: counters.clone(),
         languages: settings.desk.counters.iter().cloned().collect(),
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
-        health: desk::health(&store, &gallery, &clock, &pack.name, &supervision),
+        health: desk::health(&store, &gallery, &clock, &pack.name, &supervision, &overloaded),
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
@@ -127,14 +130,15 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     // The slot closes when the last camera has stopped.
     drop(frames);
     let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
-    let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone());
     let pulse = Arc::new(pulse::Pulse::default());
     let watcher = watch::Watcher {
-        pipeline,
+        pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
         frames: newest,
         sightings,
         metrics: Arc::clone(&metrics),
+        clock: Arc::clone(&clock),
         stop: cameras_stop,
+        overloaded: Arc::clone(&overloaded),
         pulse: Arc::clone(&pulse),
         cameras: cameras.iter().map(Camera::watch).collect(),
     };
@@ -143,6 +147,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         desk,
         seen,
         answered,
+        entered,
         store,
         gallery: gallery.clone(),
         pack,
@@ -150,6 +155,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         metrics,
         cameras: cameras.iter().map(|c| (c.counter().clone(), c.id().clone(), c.watch())).collect(),
         time_zone: settings.desk.time_zone.clone(),
+        overloaded,
     };
     let threads = vec![
         spawn("vision", failed.on_duty(), move || watcher.run())?,

@@ -58,6 +58,7 @@ impl Settings {
             desk: DeskConfig {
                 counters: config.counters.iter().map(|c| (c.name.clone(), c.language)).collect(),
                 time_zone: config.device.time_zone.clone(),
+                country: config.device.country,
                 hours: config.greeting,
                 visit: visit(config),
             },
@@ -74,7 +75,8 @@ impl Settings {
 
 /// The visits' part of the configuration.
 pub fn visit(config: &Config) -> VisitConfig {
-    VisitConfig { dwell: config.visit.dwell, absence: config.visit.absence, merge: config.visit.merge }
+    let config::Visit { dwell, absence, merge, card_hold } = config.visit;
+    VisitConfig { dwell, absence, merge, card_hold }
 }
 
 /// The pipeline's part.

@@ -3,14 +3,16 @@
 //! What looking means is `crate::pipeline`'s.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::load::{Change, Load};
 use super::pulse::Pulse;
 use crate::camera::{CameraState, FrameReceiver, Taken};
-use crate::clock::Monotonic;
+use crate::clock::{Clock, Monotonic};
 use crate::customer::{Decision, Sighting};
 use crate::face::{CameraId, CounterId};
 use crate::pipeline::{Pipeline, StepError, StepOutcome};
@@ -33,7 +35,10 @@ pub(super) struct Watcher {
     pub frames: FrameReceiver,
     pub sightings: SyncSender<Seen>,
     pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
     pub stop: Shutdown,
+    /// Whether the box does not keep up with its cameras.
+    pub overloaded: Arc<AtomicBool>,
     pub pulse: Arc<Pulse>,
     pub cameras: Vec<watch::Receiver<CameraState>>,
 }
@@ -42,9 +47,11 @@ impl Watcher {
     /// Until the stop is asked. Without any camera (or after the last recording's end) it waits for it.
     pub fn run(mut self) {
         let mut skipped = std::collections::HashMap::new();
+        let mut load = Load::default();
         // Whether the last frame failed, so that a lasting fault is said once.
         let mut failing = false;
         while !self.stop.is_asked() {
+            self.judge_load(&mut load);
             let frame = match self.frames.take(PATIENCE) {
                 Taken::Frame(frame) => frame,
                 Taken::Nothing => {
@@ -61,7 +68,9 @@ impl Watcher {
             let total = self.frames.skipped(&camera);
             let before = skipped.insert(camera.clone(), total).unwrap_or(0);
             self.metrics.frames_skipped.inc_by(camera.as_str(), total.saturating_sub(before));
-            self.metrics.frames_captured.inc_by(camera.as_str(), 1 + total.saturating_sub(before));
+            let given = 1 + total.saturating_sub(before);
+            self.metrics.frames_captured.inc_by(camera.as_str(), given);
+            load.looked(&camera, self.clock.monotonic(), given);
             let outcome = self.pipeline.step(frame);
             note_trouble(&mut failing, &camera, outcome.as_ref().err());
             // A picture that is broken is the camera's fault; models that fail are ours, and no progress.
@@ -82,6 +91,23 @@ impl Watcher {
         if self.cameras.iter().all(|state| *state.borrow() != CameraState::Live) {
             self.pulse.beat();
         }
+    }
+
+    /// Says once when the box no longer keeps up, and once when it does again.
+    fn judge_load(&self, load: &mut Load) {
+        let Some(change) = load.judge(self.clock.monotonic()) else { return };
+        match &change {
+            Change::Overloaded { camera, given_fps, looked_at_fps } => tracing::warn!(
+                %camera,
+                given_fps,
+                looked_at_fps,
+                "overloaded: names come late; give cameras a lower rate or size, or fewer cameras to this box"
+            ),
+            Change::Over => tracing::info!("no longer overloaded"),
+        }
+        let overloaded = change != Change::Over;
+        self.metrics.overloaded.set(i64::from(overloaded));
+        self.overloaded.store(overloaded, Ordering::Release);
     }
 
     fn count(&self, camera: &CameraId, outcome: &StepOutcome) {

@@ -146,6 +146,7 @@ fn enrol_sample(
             valid_until: None,
             withdrawn_at: None,
         },
+        identifiers: Vec::new(),
         photos: photos.collect::<Result<_>>()?,
         allow_similar: false,
     };

@@ -17,6 +17,7 @@ mod run;
 pub mod setup;
 mod truth;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::app::{Places, settings};
 use crate::camera;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::customer::Identifier;
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::vault::Seal;
@@ -49,9 +51,9 @@ enum Command {
     Run(run::RunArgs),
     /// Play the built-in scene with sample customers; needs no camera and keeps nothing
     Demo(demo::DemoArgs),
-    /// Enrol a customer who has consented, from photographs
+    /// Enrol a customer who has consented, from photographs or with a card or phone
     Enrol(enrol::EnrolArgs),
-    /// List, show or erase customers
+    /// List, show or erase customers, and give them cards and phones
     Customers(customers::CustomersArgs),
     /// Say whom a photograph shows, as the counter would
     Identify(identify::IdentifyArgs),
@@ -166,6 +168,14 @@ fn existing_store(config: &Config) -> Result<Option<Arc<Store>>> {
 
 fn open_store(config: &Config) -> Result<Arc<Store>> {
     Ok(Arc::new(Store::open(&settings::store(config), Seal::plain())?))
+}
+
+/// Cards and phones as they were given, each once.
+fn identifiers(cards: &[String], phones: &[String], config: &Config) -> Result<Vec<Identifier>> {
+    let cards = cards.iter().map(|code| Identifier::card(code));
+    let phones = phones.iter().map(|number| Identifier::phone(number, config.device.country));
+    let all: BTreeSet<Identifier> = cards.chain(phones).collect::<Result<_, _>>()?;
+    Ok(all.into_iter().collect())
 }
 
 fn system_clock() -> Arc<dyn Clock> {

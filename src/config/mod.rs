@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 pub use document::Document;
 
 use crate::camera::UsbConfig;
+use crate::customer::Country;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
@@ -45,6 +46,8 @@ pub struct Device {
     pub name: String,
     /// The language of counters and customers that have none of their own.
     pub language: Language,
+    /// Where phone numbers without a country's code are dialled.
+    pub country: Option<Country>,
     pub time_zone: TimeZone,
     pub data_dir: PathBuf,
 }
@@ -95,6 +98,8 @@ pub struct Visit {
     pub absence: Duration,
     /// Who returns within this time continues the visit; zero never merges, else at least `absence`.
     pub merge: Duration,
+    /// Who gave a card or phone stays on the screen this long without being seen.
+    pub card_hold: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,6 +228,7 @@ impl Default for Device {
         Self {
             name: "snova".to_owned(),
             language: Language::Russian,
+            country: sections::country_of(Language::Russian),
             time_zone: TimeZone::system(),
             data_dir: PathBuf::from("/var/lib/snova"),
         }
@@ -274,6 +280,7 @@ impl Default for Visit {
             dwell: Duration::from_millis(400),
             absence: Duration::from_millis(2_500),
             merge: Duration::from_secs(300),
+            card_hold: Duration::from_secs(120),
         }
     }
 }

@@ -117,6 +117,8 @@ pub struct Metrics {
     /// 1 while the service runs by the last good configuration because the file cannot be used.
     pub config_refused: Gauge,
     pub gallery_customers: Gauge,
+    /// 1 while a live camera is looked at too rarely, else 0.
+    pub overloaded: Gauge,
 }
 
 impl Default for Metrics {
@@ -148,6 +150,7 @@ impl Metrics {
             camera_state: States::default(),
             config_refused: Gauge::default(),
             gallery_customers: Gauge::default(),
+            overloaded: Gauge::default(),
         };
         metrics.registered()
     }
@@ -181,6 +184,7 @@ impl Metrics {
         r.register("config_refused", "1 while the last good configuration holds", self.config_refused.clone());
         r.register("camera_live", "1 while the camera gives pictures", self.camera_live.family.clone());
         r.register("gallery_customers", "Customers in the gallery", self.gallery_customers.clone());
+        r.register("overloaded", "1 while a live camera is looked at too rarely", self.overloaded.clone());
         self
     }
 
@@ -220,6 +224,7 @@ mod tests {
         metrics.camera_state.set("till-1", "live", &["live", "lost"]);
         metrics.config_refused.set(1);
         metrics.gallery_customers.set(120);
+        metrics.overloaded.set(1);
         let text = metrics.encode();
         for line in [
             "snova_frames_captured_total{camera=\"till-1\"} 3",
@@ -242,6 +247,7 @@ mod tests {
             "snova_camera_state{camera=\"till-1\",state=\"lost\"} 0",
             "snova_config_refused 1",
             "snova_gallery_customers 120",
+            "snova_overloaded 1",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line} in\n{text}");
         }
