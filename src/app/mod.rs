@@ -4,6 +4,7 @@
 
 mod desk;
 mod load;
+pub mod passwords;
 mod places;
 mod pulse;
 pub mod settings;
@@ -126,7 +127,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     let web = tokio::spawn(web::serve(listener, parts, web_stop));
 
     let (frames, newest) = newest_frames();
-    let cameras = start_cameras(&settings, &frames, &clock, &cameras_stop)?;
+    let cameras = start_cameras(&settings, &store, &frames, &clock, &cameras_stop)?;
     // The slot closes when the last camera has stopped.
     drop(frames);
     let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
@@ -166,14 +167,17 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
 
 fn start_cameras(
     settings: &Settings,
+    store: &Arc<Store>,
     frames: &camera::FrameSender,
     clock: &Arc<dyn Clock>,
     stop: &Shutdown,
 ) -> Result<Vec<Camera>> {
     let mut cameras = Vec::new();
     for (config, spec) in &settings.cameras {
-        let spec = spec.clone();
-        let open = move || -> Result<Box<dyn FrameSource>, SourceError> { camera::open(&spec) };
+        let (spec, id, store) = (spec.clone(), config.camera.clone(), Arc::clone(store));
+        let open = move || -> Result<Box<dyn FrameSource>, SourceError> {
+            camera::open(&passwords::with_password(&spec, &id, Some(&store))?)
+        };
         let camera = Camera::start(config.clone(), open, frames.clone(), Arc::clone(clock), stop.clone());
         cameras.push(camera.with_context(|| format!("camera \"{}\": no thread can be started", config.camera))?);
     }

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 
 use super::Places;
 use super::places::Unfound;
-use crate::camera::{CameraConfig, ImagesConfig, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
+use crate::camera::{CameraConfig, ImagesConfig, Login, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
 use crate::enrolment::EnrolmentRules;
@@ -130,7 +130,9 @@ pub fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
 }
 
 fn network(network: &config::Network) -> NetworkConfig {
-    NetworkConfig { url: network.url.clone(), login: None }
+    // The password comes from the store when the camera is opened: see `passwords`.
+    let login = network.user.clone().map(|user| Login { user, password: String::new() });
+    NetworkConfig { url: network.url.clone(), login }
 }
 
 /// A video file, at the rate of recordings.
