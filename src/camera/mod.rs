@@ -7,6 +7,7 @@ mod backoff;
 mod child;
 mod images;
 mod pacer;
+mod pipe;
 mod scene;
 mod slot;
 mod source;
@@ -15,6 +16,7 @@ mod supervisor;
 mod video;
 
 pub use images::{ImagesConfig, ImagesSource};
+pub use pipe::{read_picture, write_picture};
 pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};
 pub use source::{Login, NetworkConfig, SceneScript, SourceSpec, UsbConfig, UsbFormat, open};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use image::{ImageReader, Limits, RgbImage};
 
+use super::Yuyv;
 use crate::clock::Monotonic;
 
 /// The name of a place of sale, as the configuration gives it.
@@ -46,6 +47,8 @@ pub enum Pixels {
     Rgb8(RgbImage),
     /// One whole JPEG file.
     Jpeg(Vec<u8>),
+    /// Raw 4:2:2.
+    Yuyv(Yuyv),
 }
 
 /// One picture of one camera. `seq` counts the camera's frames from 0, gaps are frames nobody took.
@@ -79,6 +82,7 @@ impl Frame {
         match self.pixels {
             Pixels::Rgb8(image) => Ok(image),
             Pixels::Jpeg(bytes) => decode_picture(&bytes),
+            Pixels::Yuyv(raw) => Ok(raw.to_rgb()),
         }
     }
 }
