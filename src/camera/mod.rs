@@ -6,6 +6,7 @@
 mod backoff;
 mod child;
 mod images;
+mod jpeg;
 mod pacer;
 mod pipe;
 mod scene;
@@ -16,6 +17,7 @@ mod supervisor;
 mod video;
 
 pub use images::{ImagesConfig, ImagesSource};
+pub use jpeg::{WholeJpeg, whole_jpeg};
 pub use pipe::{read_picture, write_picture};
 pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};

@@ -12,7 +12,7 @@ use image::RgbImage;
 use crate::face::{Pixels, Yuyv};
 
 /// 8K in either direction.
-const MOST_PIXELS: u32 = 8192;
+pub(super) const MOST_PIXELS: u32 = 8192;
 
 /// A camera's JPEG of 1080p has about 0.3 MB.
 pub(super) const MOST_JPEG_BYTES: usize = 16 << 20;
