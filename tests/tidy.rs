@@ -74,6 +74,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("libc", "camera clock store"),
     ("strsim", "config"),
     ("arc_swap", "gallery"),
+    ("nokhwa", "camera"),
+    ("v4l", "camera"),
 ];
 
 /// Rooms that may start other programs, and the one that may ask the machine for the time.

@@ -2,6 +2,8 @@
 //!
 //! The commands are thin; what they do is in the rooms. Errors become exit codes in `main`.
 
+mod camera_child;
+mod cameras;
 mod check;
 mod customers;
 mod demo;
@@ -9,6 +11,7 @@ mod enrol;
 mod eval;
 mod identify;
 mod known;
+mod look;
 mod models;
 mod out;
 mod replay;
@@ -60,10 +63,15 @@ enum Command {
     Eval(eval::EvalArgs),
     /// List or verify the model packs
     Models(models::ModelsArgs),
+    /// List the cameras of this box, plugged in and configured, or look through one
+    Cameras(cameras::CamerasArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
     Setup(setup::SetupArgs),
+    /// Read a camera for Snova itself
+    #[command(hide = true)]
+    CameraChild(camera_child::CameraChildArgs),
 }
 
 /// How a command ended that could do its work; `main` makes an exit code of it.
@@ -83,6 +91,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Check(args) => return Ok(check::run(&args, config)),
         Command::Setup(args) => setup::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::CameraChild(args) => camera_child::run(args),
         command => {
             let config = Config::load(config)?;
             telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
@@ -94,7 +103,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Replay(args) => replay::run(&args, &config),
                 Command::Eval(args) => eval::run(&args, &config),
                 Command::Models(args) => models::run(&args, &config),
-                Command::Setup(_) | Command::Demo(_) | Command::Check(_) => Ok(()),
+                Command::Cameras(args) => cameras::run(args, &config),
+                Command::Setup(_) | Command::Demo(_) | Command::Check(_) | Command::CameraChild(_) => Ok(()),
             }
         }
     }?;
