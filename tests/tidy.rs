@@ -80,6 +80,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("chacha20poly1305", "vault"),
     ("hmac", "vault"),
     ("getrandom", "vault"),
+    ("nokhwa", "camera"),
+    ("v4l", "camera"),
 ];
 
 /// Rooms that may start other programs, and the one that may ask the machine for the time.

@@ -6,19 +6,27 @@
 mod backoff;
 mod child;
 mod images;
+mod jpeg;
 mod pacer;
+mod pipe;
 mod scene;
 mod slot;
 mod source;
 mod status;
 mod supervisor;
+mod usb;
 mod video;
 
 pub use images::{ImagesConfig, ImagesSource};
+pub use jpeg::{WholeJpeg, whole_jpeg};
+pub use pipe::{read_picture, write_picture};
 pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};
 pub use source::{Login, NetworkConfig, SceneScript, SourceSpec, UsbConfig, UsbFormat, open};
 pub use supervisor::{Camera, CameraConfig};
+pub use usb::{
+    Offers, PictureRate, UsbDevice, UsbOffer, UsbSource, arguments as usb_arguments, send_usb_pictures, usb_devices,
+};
 pub use video::{VideoConfig, VideoSource};
 
 use std::sync::Arc;

@@ -1,17 +1,15 @@
-//! A recording as a source: ffmpeg decodes it in a child process, which sends self-describing PPM pictures.
+//! A recording as a source: ffmpeg decodes it in a child process, which sends pictures through the frame pipe.
 //!
-//! The child's life is not here: that is `child.rs`. Network cameras are not here: they will be a source
-//! of their own.
+//! The child's life is not here (see `child.rs`), nor how a picture is read (see `pipe.rs`), nor network cameras
+//! (see `rtsp.rs` and `mjpeg.rs`).
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::PathBuf;
 
-use image::RgbImage;
-
 use super::child::PictureChild;
+use super::pipe::read_picture;
 use super::{Capture, FrameSource, SourceError, StopHandle, check_fps, offset_at};
-use crate::face::Pixels;
 
 /// Which recording, and how it is played.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,11 +90,11 @@ impl FrameSource for VideoSource {
         if let Some(end) = &self.end {
             return end.clone().map(|()| None);
         }
-        let broken = match read_ppm(&mut self.pictures) {
-            Ok(Some(picture)) => {
+        let broken = match read_picture(&mut self.pictures) {
+            Ok(Some(pixels)) => {
                 let offset = offset_at(self.index, self.fps);
                 self.index += 1;
-                return Ok(Some(Capture { offset, pixels: Pixels::Rgb8(picture) }));
+                return Ok(Some(Capture { offset, pixels }));
             }
             Ok(None) => None,
             Err(error) => Some(error),
@@ -128,100 +126,9 @@ fn arguments(config: &VideoConfig) -> Vec<OsString> {
     arguments
 }
 
-/// Reads one binary PPM picture ("P6", width, height, 255, pixels); `None` when the stream has ended
-/// between two pictures. Nothing is believed: the header is bounded, and so is the size it names.
-fn read_ppm(from: &mut impl Read) -> io::Result<Option<RgbImage>> {
-    // 8K in either direction.
-    const MOST_PIXELS: u32 = 8192;
-    let mut magic = [0; 1];
-    if from.read(&mut magic)? == 0 {
-        return Ok(None);
-    }
-    let mut rest = [0; 2];
-    from.read_exact(&mut rest)?;
-    if magic != *b"P" || rest[0] != b'6' || !rest[1].is_ascii_whitespace() {
-        return Err(invalid("the decoder sent something else than a picture"));
-    }
-    let (width, height, most) = (read_number(from)?, read_number(from)?, read_number(from)?);
-    if most != 255 || !(1..=MOST_PIXELS).contains(&width) || !(1..=MOST_PIXELS).contains(&height) {
-        return Err(invalid(&format!("a picture of {width}×{height} pixels with {most} levels cannot be used")));
-    }
-    let length = u64::from(width) * u64::from(height) * 3;
-    let mut pixels = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    from.take(length).read_to_end(&mut pixels)?;
-    RgbImage::from_raw(width, height, pixels)
-        .map(Some)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the last picture is cut short"))
-}
-
-/// A decimal number of at most five digits and the one white space that ends it.
-fn read_number(from: &mut impl Read) -> io::Result<u32> {
-    const MOST_DIGITS: u32 = 5;
-    let mut number = 0;
-    for _ in 0..=MOST_DIGITS {
-        let mut byte = [0; 1];
-        from.read_exact(&mut byte)?;
-        match byte[0] {
-            digit @ b'0'..=b'9' => number = number * 10 + u32::from(digit - b'0'),
-            space if space.is_ascii_whitespace() => return Ok(number),
-            _ => break,
-        }
-    }
-    Err(invalid("the decoder sent a damaged picture header"))
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ppm(bytes: &[u8]) -> io::Result<Option<RgbImage>> {
-        read_ppm(&mut io::Cursor::new(bytes))
-    }
-
-    #[test]
-    fn a_picture_is_read_and_then_the_end() {
-        let mut stream = io::Cursor::new(b"P6\n2 1\n255\nabcdefP6\n1 1\n255\nxyz".as_slice());
-        assert_eq!(read_ppm(&mut stream).unwrap().unwrap().into_raw(), b"abcdef");
-        assert_eq!(read_ppm(&mut stream).unwrap().unwrap().dimensions(), (1, 1));
-        assert!(read_ppm(&mut stream).unwrap().is_none());
-    }
-
-    #[test]
-    fn hostile_headers_are_refused_before_any_memory_is_taken() {
-        for header in [
-            "P6\n99999 99999\n255\n",
-            "P6\n8193 1\n255\n",
-            "P6\n0 4\n255\n",
-            "P6\n4 4\n65535\n",
-            "P6\n-4 4\n255\n",
-            "P6\n4444444444444444444 4\n255\n",
-            "P5\n4 4\n255\n",
-            "P6#comment\n4 4\n255\n",
-            "hello there, this is no picture",
-        ] {
-            let error = ppm(header.as_bytes()).expect_err(header);
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{header}");
-        }
-    }
-
-    #[test]
-    fn a_picture_cut_short_is_an_error() {
-        for cut in [&b"P"[..], b"P6", b"P6\n2 ", b"P6\n2 1\n255", b"P6\n2 1\n255\nabc"] {
-            assert_eq!(ppm(cut).expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
-            let _ = ppm(&bytes);
-            let _ = ppm(&[b"P6\n".as_slice(), &bytes].concat());
-        }
-    }
 
     #[test]
     fn a_missing_ffmpeg_is_named_with_the_command_that_installs_it() {

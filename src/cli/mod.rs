@@ -2,6 +2,8 @@
 //!
 //! The commands are thin; what they do is in the rooms. Errors become exit codes in `main`.
 
+mod camera_child;
+mod cameras;
 mod check;
 mod completions;
 mod customers;
@@ -10,6 +12,7 @@ mod enrol;
 mod eval;
 mod identify;
 mod known;
+mod look;
 mod models;
 mod out;
 mod replay;
@@ -63,6 +66,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// List or verify the model packs
     Models(models::ModelsArgs),
+    /// List the cameras of this box, plugged in and configured, or look through one
+    Cameras(cameras::CamerasArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
@@ -71,6 +76,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write those of all commands
     Man(completions::ManArgs),
+    /// Read a camera for Snova itself
+    #[command(hide = true)]
+    CameraChild(camera_child::CameraChildArgs),
 }
 
 /// How a command ended that could do its work; `main` makes an exit code of it.
@@ -93,6 +101,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Run(args) => run::run(&args, config),
         Command::Completions(args) => return completions::completions(&args),
         Command::Man(args) => return completions::man(&args),
+        Command::CameraChild(args) => camera_child::run(args),
         command => {
             let config = Config::load(config)?;
             // What a command has to say belongs to whoever called it, not into the service's log file.
@@ -104,12 +113,14 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Replay(args) => replay::run(&args, &config),
                 Command::Eval(args) => eval::run(&args, &config),
                 Command::Models(args) => models::run(&args, &config),
+                Command::Cameras(args) => cameras::run(args, &config),
                 Command::Setup(_)
                 | Command::Demo(_)
                 | Command::Check(_)
                 | Command::Run(_)
                 | Command::Completions(_)
-                | Command::Man(_) => Ok(()),
+                | Command::Man(_)
+                | Command::CameraChild(_) => Ok(()),
             }
         }
     }?;

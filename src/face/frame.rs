@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use image::{ImageReader, Limits, RgbImage};
 
+use super::Yuyv;
 use crate::clock::Monotonic;
 
 /// The name of a place of sale, as the configuration gives it.
@@ -46,6 +47,8 @@ pub enum Pixels {
     Rgb8(RgbImage),
     /// One whole JPEG file.
     Jpeg(Vec<u8>),
+    /// Raw 4:2:2.
+    Yuyv(Yuyv),
 }
 
 /// One picture of one camera. `seq` counts the camera's frames from 0, gaps are frames nobody took.
@@ -76,9 +79,17 @@ pub const MAX_MEGAPIXELS: u32 = 50;
 impl Frame {
     /// The frame as 8-bit RGB; decodes on demand.
     pub fn into_rgb(self) -> Result<RgbImage, FrameError> {
-        match self.pixels {
-            Pixels::Rgb8(image) => Ok(image),
-            Pixels::Jpeg(bytes) => decode_picture(&bytes),
+        self.pixels.into_rgb()
+    }
+}
+
+impl Pixels {
+    /// The picture as 8-bit RGB; decodes on demand.
+    pub fn into_rgb(self) -> Result<RgbImage, FrameError> {
+        match self {
+            Self::Rgb8(image) => Ok(image),
+            Self::Jpeg(bytes) => decode_picture(&bytes),
+            Self::Yuyv(raw) => Ok(raw.to_rgb()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod frame;
 mod geometry;
 mod quality;
 mod threshold;
+mod yuyv;
 
 pub use align::{ChipLayout, FaceChip, align};
 pub use embedding::{Embedding, Probe, Similarity, Template, fuse};
@@ -15,3 +16,4 @@ pub use frame::{CameraId, CounterId, Frame, FrameError, Pixels, decode_picture};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use quality::{Quality, QualityReason};
 pub use threshold::{ThresholdRow, ThresholdTable};
+pub use yuyv::Yuyv;
