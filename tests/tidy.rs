@@ -62,6 +62,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("clap", "cli main"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
+    ("rpassword", "cli"),
     ("sd_notify", "cli"),
     ("prost", "setup"),
     ("zip", "setup"),

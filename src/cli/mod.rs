@@ -27,10 +27,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::app::{Places, settings};
+use crate::app::{Places, passwords, settings};
 use crate::camera;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::customer::Identifier;
 use crate::store::{self, Store};
 use crate::telemetry;
@@ -175,6 +175,12 @@ fn existing_store(config: &Config) -> Result<Option<Arc<Store>>> {
         format!("cannot look at the database {}; let Snova's user read the data folder", path.display())
     })?;
     if there { open_store(config).map(Some) } else { Ok(None) }
+}
+
+/// Where a configured camera's pictures come from; with its password, where it has a user.
+fn camera_spec(camera: &config::Camera, config: &Config) -> Result<camera::SourceSpec> {
+    let store = existing_store(config)?;
+    Ok(passwords::with_password(&settings::source(camera)?, &camera.name, store.as_deref())?)
 }
 
 fn open_store(config: &Config) -> Result<Arc<Store>> {

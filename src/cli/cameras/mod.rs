@@ -2,6 +2,7 @@
 //!
 //! The list is here; the look is `show.rs`'. Reading cameras is `crate::camera`'s.
 
+mod password;
 mod show;
 
 use std::fmt::Write as _;
@@ -23,7 +24,8 @@ Examples:
   snova cameras
   snova cameras list --json
   snova cameras show till-1-front
-  snova cameras show /dev/video0"
+  snova cameras show /dev/video0
+  snova cameras password till-1-left"
 )]
 pub struct CamerasArgs {
     #[command(subcommand)]
@@ -38,6 +40,8 @@ enum CamerasCommand {
     List(ListArgs),
     /// Draw what a camera sees, on this terminal only, and say how fast its pictures come
     Show(show::ShowArgs),
+    /// Keep the password of a network camera, sealed
+    Password(password::PasswordArgs),
 }
 
 #[derive(Args)]
@@ -51,7 +55,8 @@ struct ListArgs {
 pub fn run(args: CamerasArgs, config: &Config) -> Result<()> {
     match args.command.unwrap_or(CamerasCommand::List(args.list)) {
         CamerasCommand::List(args) => list(args.json, config),
-        CamerasCommand::Show(args) => return show::run(&args, config),
+        CamerasCommand::Show(args) => show::run(&args, config)?,
+        CamerasCommand::Password(args) => password::run(&args, config)?,
     }
     Ok(())
 }

@@ -16,7 +16,6 @@ use image::imageops::{self, FilterType};
 use super::super::look::{self, Look, look};
 use super::super::out;
 use super::configured;
-use crate::app::settings;
 use crate::camera::{SourceSpec, UsbConfig};
 use crate::config::Config;
 
@@ -65,7 +64,7 @@ pub(super) fn run(args: &ShowArgs, config: &Config) -> Result<()> {
 
 fn source(camera: &str, config: &Config) -> Result<SourceSpec> {
     if let Some((_, configured)) = configured(config).find(|(_, configured)| configured.name.as_str() == camera) {
-        return Ok(settings::source(configured)?);
+        return crate::cli::camera_spec(configured, config);
     }
     if Path::new(camera).is_absolute() {
         return Ok(SourceSpec::Usb(UsbConfig { device: Some(camera.into()), ..UsbConfig::default() }));

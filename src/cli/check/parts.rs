@@ -121,11 +121,11 @@ pub(super) fn cameras(config: &Config) -> Vec<Finding> {
         ];
     }
     let at_work = is_held(&settings::store(config).dir);
-    all.into_iter().map(|one| camera(one, at_work)).collect()
+    all.into_iter().map(|one| camera(one, config, at_work)).collect()
 }
 
 /// Opens a source and looks at its first picture.
-fn camera(camera: &config::Camera, at_work: bool) -> Finding {
+fn camera(camera: &config::Camera, config: &Config, at_work: bool) -> Finding {
     const AREA: &str = "camera";
     // An RTSP camera sends a whole picture only every few seconds.
     const PATIENCE: Duration = Duration::from_secs(15);
@@ -135,7 +135,7 @@ fn camera(camera: &config::Camera, at_work: bool) -> Finding {
         let what = format!("\"{name}\" ({kind}) was not opened: the `snova run` of this data folder has it");
         return Finding::new(Severity::Note, AREA, what);
     }
-    match settings::source(camera).map_err(Into::into).and_then(|spec| look(&spec, 1, PATIENCE)) {
+    match cli::camera_spec(camera, config).and_then(|spec| look(&spec, 1, PATIENCE)) {
         Ok(Some(Look { picture, first_after, .. })) => {
             let (format, first_ms) = (look::format_of(&picture), first_after.as_millis());
             match picture.into_rgb() {
