@@ -169,6 +169,10 @@ async fn a_card_greets_without_a_camera() {
     let (_, again) = enter(&service, "till-1", "+7 912 345 67 89").await;
     assert_eq!(again["visit_id"], next["visit_id"]);
     wait_until(service.address(), "she is back", |p| greeting(p) == Some("Ольга")).await;
+    // A change of the customers is looked up at once; she is in no gallery, and stays.
+    shop.enrol_card("Яна", card("4823"), &purposes);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(greeting(&running_service::picture(service.address()).await.expect("an answer")), Some("Ольга"));
     shop.withdraw(olga);
     wait_until(service.address(), "her consent has ended", is_empty).await;
     let (status, body) = enter(&service, "till-1", "+79123456789").await;
@@ -178,7 +182,7 @@ async fn a_card_greets_without_a_camera() {
 
     let said = std::fs::read_to_string(log).expect("the log is text");
     assert!(said.contains("visit opened by card or phone"), "the log is the service's");
-    for secret in ["7755", "3456789", "345-67-89", "999888777", "671234567", "Иван", "Ольга"] {
+    for secret in ["7755", "3456789", "345-67-89", "999888777", "671234567", "Иван", "Ольга", "Яна"] {
         assert!(!said.contains(secret), "{secret} is in the log");
     }
 }
