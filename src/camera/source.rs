@@ -6,7 +6,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{FrameSource, ImagesConfig, ImagesSource, Scene, SceneSource, SourceError, VideoConfig, VideoSource};
+use super::{
+    FrameSource, ImagesConfig, ImagesSource, MjpegSource, Scene, SceneSource, SourceError, VideoConfig, VideoSource,
+};
 
 /// Where a camera's pictures come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,8 +109,9 @@ pub fn open(spec: &SourceSpec) -> Result<Box<dyn FrameSource>, SourceError> {
         }
         SourceSpec::Video(config) => Box::new(VideoSource::open(config)?),
         SourceSpec::Images(config) => Box::new(ImagesSource::open(config)?),
-        // The three sources of live cameras come with the next commits.
-        SourceSpec::Usb(_) | SourceSpec::Mjpeg(_) | SourceSpec::Rtsp(_) => {
+        SourceSpec::Mjpeg(config) => Box::new(MjpegSource::open(config)?),
+        // The other two sources of live cameras come with the next commits.
+        SourceSpec::Usb(_) | SourceSpec::Rtsp(_) => {
             return Err(SourceError::new("this kind of camera is not built in yet"));
         }
     })
