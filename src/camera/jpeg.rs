@@ -42,8 +42,8 @@ pub(super) struct JpegWalk {
     at: usize,
     inside: Inside,
     size: Option<(u32, u32)>,
-    /// A scan has begun: there are pixels.
-    pixels: bool,
+    /// How many bytes there are before the first pixels.
+    head: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +91,11 @@ impl JpegWalk {
         }
     }
 
+    /// How many bytes of a whole JPEG are tables and the like, before the first pixels.
+    pub fn head(&self) -> usize {
+        self.head.unwrap_or(0)
+    }
+
     fn start(rest: &[u8]) -> Step {
         match rest {
             [0xff, SOI, ..] => Ok(Some((2, Inside::Segments))),
@@ -107,10 +112,11 @@ impl JpegWalk {
             [0xff, 0xff, ..] => Ok(Some((1, Inside::Segments))),
             [0xff, marker, ..] if marker == TEM || is_restart(marker) => Ok(Some((2, Inside::Segments))),
             [0xff, EOI, ..] => match self.size {
-                Some(size) if self.pixels => Err(End::Whole(size)),
+                Some(size) if self.head.is_some() => Err(End::Whole(size)),
                 _ => Err(End::Broken),
             },
-            [0xff, 0x00 | SOI, ..] => Err(End::Broken),
+            // Those from 02 to BF are reserved: a text that follows half a picture.
+            [0xff, 0x00 | 0x02..=0xbf | SOI, ..] => Err(End::Broken),
             [0xff, marker, high, low, ..] => {
                 self.segment_of(marker, usize::from(u16::from_be_bytes([high, low])), rest)
             }
@@ -145,7 +151,7 @@ impl JpegWalk {
         if self.size.is_none() || length != 6 + 2 * usize::from(components) {
             return Err(End::Broken);
         }
-        self.pixels = true;
+        self.head.get_or_insert(self.at);
         Ok(Some((whole, Inside::Pixels)))
     }
 

@@ -5,8 +5,12 @@
 
 mod backoff;
 mod child;
+mod http;
+mod http_login;
 mod images;
 mod jpeg;
+mod mjpeg;
+mod multipart;
 mod pacer;
 mod pipe;
 mod scene;
@@ -19,6 +23,7 @@ mod video;
 
 pub use images::{ImagesConfig, ImagesSource};
 pub use jpeg::{WholeJpeg, whole_jpeg};
+pub use mjpeg::MjpegSource;
 pub use pipe::{read_picture, write_picture};
 pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};

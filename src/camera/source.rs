@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    FrameSource, ImagesConfig, ImagesSource, Scene, SceneSource, SourceError, UsbSource, VideoConfig, VideoSource,
+    FrameSource, ImagesConfig, ImagesSource, MjpegSource, Scene, SceneSource, SourceError, UsbSource, VideoConfig,
+    VideoSource,
 };
 
 /// Where a camera's pictures come from.
@@ -110,8 +111,9 @@ pub fn open(spec: &SourceSpec) -> Result<Box<dyn FrameSource>, SourceError> {
         SourceSpec::Video(config) => Box::new(VideoSource::open(config)?),
         SourceSpec::Images(config) => Box::new(ImagesSource::open(config)?),
         SourceSpec::Usb(config) => Box::new(UsbSource::open(config)?),
-        // The sources of network cameras come with the next commits.
-        SourceSpec::Mjpeg(_) | SourceSpec::Rtsp(_) => {
+        SourceSpec::Mjpeg(config) => Box::new(MjpegSource::open(config)?),
+        // RTSP comes with the next commits.
+        SourceSpec::Rtsp(_) => {
             return Err(SourceError::new("this kind of camera is not built in yet"));
         }
     })
