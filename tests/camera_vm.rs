@@ -26,10 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const NODE: &str = "/dev/video0";
 
-/// The greys of the camera's pictures, in turn.
-const GREYS: [f64; 6] = [40.0, 75.0, 110.0, 145.0, 180.0, 215.0];
-/// The pictures' noise is even, from 0 to 15.
-const NOISE: f64 = 7.5;
+/// The camera's pictures are so many bands high; one band is light, in each picture another.
+const BANDS: usize = 8;
+/// Without the noise, which is even, from 0 to 15.
+const GREY: f64 = 90.0;
+const LIGHT: f64 = 170.0;
 
 /// Our program in the virtual machine.
 fn snova() -> OsString {
@@ -79,21 +80,23 @@ fn error_within(source: &mut UsbSource, pictures: usize) -> String {
 fn whole(pixels: Pixels) -> Result<(), String> {
     let picture = pixels.into_rgb().map_err(|e| e.to_string())?;
     let (width, height) = picture.dimensions();
-    // In eight strips, so that a small part of another picture shows; a part of the columns is enough for a mean.
+    // A part of the columns is enough for a mean.
     let columns = || (0..width).step_by(8);
-    let strip = |n: u32| {
-        let rows = n * height / 8..(n + 1) * height / 8;
+    let band = |n: u32| {
+        let rows = n * height / BANDS as u32..(n + 1) * height / BANDS as u32;
         let lights =
             rows.flat_map(|y| columns().map(move |x| (x, y))).map(|(x, y)| f64::from(picture.get_pixel(x, y).0[1]));
-        lights.sum::<f64>() / (columns().count() * height as usize / 8) as f64
+        lights.sum::<f64>() / (columns().count() * height as usize / BANDS) as f64
     };
-    let strips: Vec<f64> = (0..8).map(strip).collect();
+    let bands: Vec<f64> = (0..BANDS as u32).map(band).collect();
     // Raw pictures have 219 levels for a JPEG's 255.
-    let near = |grey: f64, is: f64| {
-        (is - (grey + NOISE)).abs() < 4.0 || (is - (grey + NOISE - 16.0) * 255.0 / 219.0).abs() < 4.0
+    let near = |level: f64, is: f64| {
+        let level = level + 7.5;
+        (is - level).abs() < 5.0 || (is - (level - 16.0) * 255.0 / 219.0).abs() < 5.0
     };
-    let found = GREYS.iter().any(|grey| strips.iter().all(|is| near(*grey, *is)));
-    found.then_some(()).ok_or_else(|| format!("no picture of the camera: {strips:.0?}"))
+    let (light, grey): (Vec<f64>, Vec<f64>) = bands.iter().partition(|is| near(LIGHT, **is));
+    let whole = light.len() == 1 && grey.iter().all(|is| near(GREY, *is));
+    whole.then_some(()).ok_or_else(|| format!("no picture of the camera: {bands:.0?}"))
 }
 
 /// Looks at pictures: each is one of the camera's, whole. Gives the longest time between two of them.
@@ -110,7 +113,7 @@ fn look_at(source: &mut UsbSource, pictures: usize) -> Duration {
 
 fn rate(source: &mut UsbSource, pictures: u32) -> f64 {
     // The camera draws its pictures when they are first wanted, which takes it some time.
-    (0..GREYS.len()).for_each(|_| drop(next(source)));
+    (0..BANDS).for_each(|_| drop(next(source)));
     let first = next(source).offset;
     let last = (0..pictures).map(|_| next(source).offset).last().unwrap();
     f64::from(pictures) / (last - first).as_secs_f64()
@@ -197,7 +200,8 @@ fn jpegs_come_whole_and_at_the_full_rate() {
     let first_ms = clock.monotonic().0.as_millis();
     look_at(&mut source, 30);
     let rate = rate(&mut source, 60);
-    assert!((20.0..=33.0).contains(&rate), "{rate:.1} a second");
+    // How fast an emulated processor is depends on what else the real one does.
+    assert!((12.0..=33.0).contains(&rate), "{rate:.1} a second");
     println!("  mjpeg 640x480: the first after {first_ms} ms, {rate:.1} a second");
 }
 
@@ -317,7 +321,7 @@ fn rates_are_kept_and_those_that_are_not_whole_disturb_nobody() {
     let mut source = open(&at_node());
     let thirty = rate(&mut source, 30);
     println!("  asked for 10, 7 and nothing: {ten:.1}, {seven:.1} and {thirty:.1} a second");
-    assert!((8.0..=10.5).contains(&ten) && (5.5..=7.3).contains(&seven) && thirty > 20.0, "{ten} {seven} {thirty}");
+    assert!((7.0..=10.8).contains(&ten) && (5.0..=7.8).contains(&seven) && thirty > 12.0, "{ten} {seven} {thirty}");
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl Device {
         let Some((agreed, _)) = stream else { return true };
         let interval = Duration::from_nanos(u64::from(agreed.interval()) * 100);
         let mut due = Instant::now();
-        for number in 0.. {
+        for number in 0_u32.. {
             let picture = pictures.get(agreed.kind(), agreed.size(), number);
             let now = Instant::now();
             thread::sleep(due.saturating_duration_since(now));

@@ -1,4 +1,4 @@
-//! The camera's pictures: greys that tell which picture it is, a little noisy so that a JPEG has its usual size.
+//! The camera's pictures: grey, with one light band whose place tells which picture it is.
 //!
 //! When they are sent is not here: see `device.rs`.
 
@@ -8,8 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
-/// The greys, one a picture in turn; `tests/camera_vm.rs` knows them.
-pub const GREYS: [u8; 6] = [40, 75, 110, 145, 180, 215];
+/// A picture is this many bands high, and there are as many pictures: in the first the first band is light, and so
+/// on. Of two halves of different pictures nearly always both or neither have a light band. `tests/camera_vm.rs`
+/// knows these numbers.
+const BANDS: u32 = 8;
+const GREY: u8 = 90;
+const LIGHT: u8 = 170;
+/// Noise of 0 to 15 on top, so that a JPEG has its usual size.
+const NOISE: u8 = 16;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -17,7 +23,7 @@ pub enum Kind {
     Yuyv,
 }
 
-type Key = (Kind, (u32, u32), usize);
+type Key = (Kind, (u32, u32), u32);
 
 /// Made when they are first wanted: an emulated processor takes its time for each.
 #[derive(Default)]
@@ -25,19 +31,20 @@ pub struct Pictures(Mutex<HashMap<Key, Arc<Vec<u8>>>>);
 
 impl Pictures {
     /// The bytes of the `number`th picture.
-    pub fn get(&self, kind: Kind, size: (u32, u32), number: usize) -> Arc<Vec<u8>> {
-        let which = number % GREYS.len();
+    pub fn get(&self, kind: Kind, size: (u32, u32), number: u32) -> Arc<Vec<u8>> {
+        let band = number % BANDS;
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(made.entry((kind, size, which)).or_insert_with(|| Arc::new(draw(kind, size, GREYS[which]))))
+        Arc::clone(made.entry((kind, size, band)).or_insert_with(|| Arc::new(draw(kind, size, band))))
     }
 }
 
-fn draw(kind: Kind, (width, height): (u32, u32), grey: u8) -> Vec<u8> {
+fn draw(kind: Kind, (width, height): (u32, u32), band: u32) -> Vec<u8> {
     // Any noise will do; this is the generator of old C libraries.
     let mut seed = 1_u32;
-    let lights = (0..width * height).map(|_| {
+    let lights = (0..width * height).map(|at| {
         seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12_345);
-        grey + (seed >> 16) as u8 % 16
+        let light = if at / width * BANDS / height == band { LIGHT } else { GREY };
+        light + (seed >> 16) as u8 % NOISE
     });
     match kind {
         Kind::Jpeg => {
