@@ -9,7 +9,7 @@ SAY = @printf '\n== %s\n'
 .PHONY: help run setup build test lint bench test-camera ready
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build, fetch and verify the models, start the demo
 	$(SAY) 'starting the demo'
@@ -41,6 +41,9 @@ lint: ready ## check format, lints and documentation; warnings are errors
 bench: setup ## measure; keep dated runs in benches/runs/
 	$(SAY) 'measuring'
 	$(CARGO) bench --locked
+
+test-camera: ready ## test USB cameras on a real driver in a virtual machine (optional; fetches about 150 MB)
+	tests/camera-vm/run.sh
 
 # What every build needs. Once it has run, plain `cargo build` works as well: .cargo/config.toml says where to look.
 ready:

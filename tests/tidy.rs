@@ -287,7 +287,7 @@ fn nothing_is_left_unfinished_and_nothing_tells_of_the_machine_it_was_written_on
     .collect();
     let mut faults = Vec::new();
     // The lock file is cargo's, and names its registry.
-    for path in tree(Path::new("")).into_iter().filter(|path| path != Path::new("Cargo.lock")) {
+    for path in tree(Path::new("")).into_iter().filter(|path| !path.ends_with("Cargo.lock")) {
         let bytes = fs::read(package().join(&path)).expect("the file can be read");
         if bytes.len() > 1_000_000 {
             faults.push(format!("{}: {} bytes do not belong into the tree", path.display(), bytes.len()));

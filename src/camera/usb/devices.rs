@@ -86,6 +86,14 @@ pub(super) fn node_at(path: &Path) -> Result<Node, SourceError> {
     })
 }
 
+/// A camera's name as people say it. Drivers write "HD Camera: HD Cam", the second half cut off.
+fn plain(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let name = name.trim();
+    let once = name.split_once(": ").filter(|(first, again)| first.starts_with(again));
+    once.map_or(name, |(first, _)| first).to_owned()
+}
+
 /// The number in `video7`.
 fn index_of(path: &Path) -> Option<u32> {
     let digits = path.file_name()?.to_str()?.strip_prefix("video")?;
@@ -105,7 +113,7 @@ impl Node {
         Self {
             index,
             path: PathBuf::from(format!("/dev/video{index}")),
-            name: name.map(|name| name.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()),
+            name: name.as_deref().map(plain),
             on_usb: device.components().any(|part| part.as_os_str().to_string_lossy().starts_with("usb")),
         }
     }
@@ -200,6 +208,13 @@ mod tests {
         for other in ["/dev/video", "/dev/video-till", "/dev/video1a", "/dev/vide1", "/dev/video99999999999", "/"] {
             assert_eq!(index_of(Path::new(other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_name_is_told_once() {
+        assert_eq!(plain("Integrated Camera: Integrated C\n"), "Integrated Camera");
+        assert_eq!(plain("USB Camera: Front"), "USB Camera: Front");
+        assert_eq!(plain("HD\u{7} Webcam"), "HD Webcam");
     }
 
     #[test]
