@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+#[path = "support/camera_bench.rs"]
+mod camera_bench;
 #[path = "support/camera_media.rs"]
 mod camera_media;
 #[path = "support/camera_scripted.rs"]
@@ -15,86 +17,37 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use camera_bench::{Bench, PATIENCE, lost_by};
 use camera_media::{write_frames, write_video};
 use camera_scripted::ScriptedCamera;
-use snova::camera::{
-    Camera, CameraConfig, CameraState, FrameReceiver, FrameSource, ImagesConfig, SourceError, SourceSpec, Taken,
-    VideoConfig, newest_frames, open,
-};
+use snova::camera::{CameraState, FrameSource, ImagesConfig, SourceError, SourceSpec, Taken, VideoConfig, open};
 use snova::clock::{Clock, Monotonic, SimulatedClock, SystemClock};
-use snova::face::{CameraId, CounterId, Frame};
-use snova::shutdown::{self, Stopper};
 
-/// No condition takes longer in a healthy build, however busy the machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 const STALL: Duration = Duration::from_secs(2);
 /// Twice the 200 ms promised for a stop, for a test machine that does much else.
 const AT_ONCE: Duration = Duration::from_millis(400);
 
-/// One supervised camera and all that a test needs to play with it.
-struct Bench {
-    camera: Camera,
-    frames: FrameReceiver,
-    stopper: Stopper,
+fn supervised(
+    name: &str,
+    clock: Arc<dyn Clock>,
+    open: impl Fn() -> Result<Box<dyn FrameSource>, SourceError> + Send + 'static,
+) -> Bench {
+    Bench::new(name, STALL, clock, open)
 }
 
-impl Bench {
-    fn new(
-        name: &str,
-        clock: Arc<dyn Clock>,
-        open: impl Fn() -> Result<Box<dyn FrameSource>, SourceError> + Send + 'static,
-    ) -> Self {
-        let (sender, frames) = newest_frames();
-        let (stopper, shutdown) = shutdown::channel();
-        let config =
-            CameraConfig { counter: CounterId::new("till-1"), camera: CameraId::new(name), stall_after: STALL };
-        let camera = Camera::start(config, open, sender, clock, shutdown).unwrap();
-        Self { camera, frames, stopper }
-    }
-
-    fn scripted(name: &str, camera: &ScriptedCamera, clock: &Arc<SimulatedClock>) -> Self {
-        let camera = camera.clone();
-        Self::new(name, clock.clone(), move || camera.open())
-    }
-
-    fn state_becomes(&self, wanted: impl FnMut(&CameraState) -> bool) -> CameraState {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let mut watch = self.camera.watch();
-        runtime.block_on(async {
-            let waited = tokio::time::timeout(PATIENCE, watch.wait_for(wanted)).await;
-            waited.unwrap_or_else(|_| panic!("it stays {:?}", self.camera.state())).unwrap().clone()
-        })
-    }
-
-    fn frame(&self) -> Frame {
-        match self.frames.take(PATIENCE) {
-            Taken::Frame(frame) => frame,
-            Taken::Nothing => panic!("no frame in time; {:?}", self.camera.state()),
-            Taken::Closed => panic!("the camera has stopped"),
-        }
-    }
-
-    /// Asks for the stop and gives how long the camera took for it.
-    fn stop(self) -> Duration {
-        let clock = SystemClock::new();
-        self.stopper.stop();
-        assert!(self.camera.join(PATIENCE), "it stops");
-        clock.monotonic().since(Monotonic::default())
-    }
+fn scripted(name: &str, camera: &ScriptedCamera, clock: &Arc<SimulatedClock>) -> Bench {
+    let camera = camera.clone();
+    supervised(name, clock.clone(), move || camera.open())
 }
 
 fn simulated() -> Arc<SimulatedClock> {
     Arc::new(SimulatedClock::starting_at("2026-05-04T08:00:00Z".parse().unwrap()))
 }
 
-fn lost_by(state: &CameraState, what: &str) -> bool {
-    matches!(state, CameraState::Lost { cause, .. } if cause.contains(what))
-}
-
 #[test]
 fn frames_are_stamped_with_camera_number_and_time() {
     let (clock, camera) = (simulated(), ScriptedCamera::plugged());
-    let bench = Bench::scripted("stamped", &camera, &clock);
+    let bench = scripted("stamped", &camera, &clock);
     assert_eq!(bench.camera.state(), CameraState::Starting);
     for seq in 0..3 {
         clock.advance(Duration::from_millis(70));
@@ -109,7 +62,7 @@ fn frames_are_stamped_with_camera_number_and_time() {
 #[test]
 fn a_silent_source_is_reported_stalled() {
     let (clock, camera) = (simulated(), ScriptedCamera::plugged());
-    let bench = Bench::scripted("silent", &camera, &clock);
+    let bench = scripted("silent", &camera, &clock);
     camera.shoot();
     bench.frame();
     let silent_since = clock.wall();
@@ -127,7 +80,7 @@ fn a_silent_source_is_reported_stalled() {
 #[test]
 fn a_source_that_stays_silent_is_opened_anew() {
     let (clock, camera) = (simulated(), ScriptedCamera::plugged());
-    let bench = Bench::scripted("stuck", &camera, &clock);
+    let bench = scripted("stuck", &camera, &clock);
     camera.shoot();
     bench.frame();
     camera.wait_until_awaited();
@@ -143,7 +96,7 @@ fn a_source_that_stays_silent_is_opened_anew() {
 #[test]
 fn a_source_that_never_begins_is_reported() {
     let (clock, camera) = (simulated(), ScriptedCamera::plugged());
-    let bench = Bench::scripted("mute", &camera, &clock);
+    let bench = scripted("mute", &camera, &clock);
     camera.wait_until_awaited();
     clock.advance(Duration::from_secs(10));
     bench.state_becomes(|state| matches!(state, CameraState::Stalled { .. }));
@@ -154,7 +107,7 @@ fn a_source_that_never_begins_is_reported() {
 #[test]
 fn a_lost_source_comes_back() {
     let (clock, camera) = (simulated(), ScriptedCamera::plugged());
-    let bench = Bench::scripted("loose", &camera, &clock);
+    let bench = scripted("loose", &camera, &clock);
     camera.shoot();
     assert_eq!(bench.frame().seq, 0);
     bench.state_becomes(|state| *state == CameraState::Live);
@@ -173,7 +126,7 @@ fn a_lost_source_comes_back() {
 fn an_outage_is_logged_once_and_so_is_its_end() {
     let log = Log::install();
     let (clock, camera) = (simulated(), ScriptedCamera::default());
-    let bench = Bench::scripted("till-9-door", &camera, &clock);
+    let bench = scripted("till-9-door", &camera, &clock);
     bench.state_becomes(|state| lost_by(state, "is not there"));
     wait_until(|| camera.openings() >= 3);
     camera.plug();
@@ -194,7 +147,7 @@ fn a_recording_is_played_in_time_and_ends() {
     let pictures = write_frames(folder.path()) as u64;
     let clock = simulated();
     let spec = SourceSpec::Images(ImagesConfig { folder: folder.path().into(), fps: 10.0, repeat: false });
-    let bench = Bench::new("recording", clock.clone(), move || open(&spec));
+    let bench = supervised("recording", clock.clone(), move || open(&spec));
     assert_eq!(bench.frame().captured_at, Monotonic::default());
     for seq in 1..pictures {
         assert!(matches!(bench.frames.take(Duration::from_millis(30)), Taken::Nothing), "not before its time");
@@ -213,7 +166,7 @@ fn a_killed_ffmpeg_is_reported_and_started_anew() {
     let folder = tempfile::tempdir().unwrap();
     let file = write_video(folder.path(), "long.mp4", 200);
     let spec = SourceSpec::Video(VideoConfig { file: file.clone(), fps: 10.0, repeat: true });
-    let bench = Bench::new("killed", Arc::new(SystemClock::new()), move || open(&spec));
+    let bench = supervised("killed", Arc::new(SystemClock::new()), move || open(&spec));
     bench.frame();
     let first = decoder_of(&file).expect("ffmpeg is running");
     // SAFETY: a plain system call; the number is that of a child of this process.
@@ -233,21 +186,21 @@ fn a_stop_is_obeyed_at_once_whatever_the_camera_is_doing() {
     let clock = simulated();
 
     let waiting = ScriptedCamera::plugged();
-    let bench = Bench::scripted("stop-waiting", &waiting, &clock);
+    let bench = scripted("stop-waiting", &waiting, &clock);
     waiting.shoot();
     bench.frame();
     waiting.wait_until_awaited();
     assert!(bench.stop() < AT_ONCE, "while waiting for a picture");
 
     let gone = ScriptedCamera::default();
-    let bench = Bench::scripted("stop-backoff", &gone, &clock);
+    let bench = scripted("stop-backoff", &gone, &clock);
     wait_until(|| gone.openings() >= 3);
     assert!(bench.stop() < AT_ONCE, "while waiting for the next try, about a second away");
 
     let folder = tempfile::tempdir().unwrap();
     write_frames(folder.path());
     let spec = SourceSpec::Images(ImagesConfig { folder: folder.path().into(), fps: 0.1, repeat: true });
-    let bench = Bench::new("stop-pacing", clock, move || open(&spec));
+    let bench = supervised("stop-pacing", clock, move || open(&spec));
     bench.frame();
     assert!(bench.stop() < AT_ONCE, "while a recording waits for its next due time");
 }

@@ -1,6 +1,10 @@
-//! What every source of pictures must do, whatever it is: call `frame_source_contract` for a new one.
+//! What every source of pictures must do, whatever it is: call `frame_source_contract` for a new recording, and
+//! `live_source_contract` for a new camera.
 //!
-//! Faults that only one kind of source can have are not here: see `tests/frame_sources.rs`.
+//! Faults that only one kind of source can have are not here: see `tests/frame_sources.rs`,
+//! `tests/mjpeg_camera.rs` and `tests/rtsp_camera.rs`.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use snova::camera::{FrameSource, Pace};
-use snova::clock::Monotonic;
+use snova::clock::{Clock, Monotonic, SystemClock};
 use snova::face::{CameraId, CounterId, Frame};
 
 /// More than any source under test has: a recording that should end must not run for ever.
@@ -77,6 +81,61 @@ fn a_stopped_source_says_so(make: &impl Fn() -> Box<dyn FrameSource>) {
     assert!(stopped && source.next().is_err(), "after the stop the source reports it, each time");
     drop(source);
     handle.stop();
+}
+
+/// The 100 ms that a stop may take, for a test machine that does much else.
+const STOPPED_WITHIN: Duration = Duration::from_millis(400);
+
+/// Checks a camera that gives pictures. `make` opens it anew; `silence` lets it go on without giving any.
+pub fn live_source_contract(make: impl Fn() -> Box<dyn FrameSource>, silence: impl FnOnce()) {
+    let mut source = make();
+    assert_eq!(source.pace(), Pace::Live, "a camera sets its own pace");
+    let first = live_picture(&mut *source);
+    assert_eq!(first, Duration::ZERO, "the first picture is at zero");
+    let mut last = first;
+    for _ in 0..5 {
+        let next = live_picture(&mut *source);
+        assert!(next > last, "offsets grow");
+        last = next;
+    }
+    drop(source);
+    early_drop_leaves_nothing_behind(&make);
+    let (mut source, mut unused) = (make(), make());
+    live_picture(&mut *source);
+    unused.stop_handle().expect("a camera can be stopped").stop();
+    assert!(unused.next().is_err(), "stopped before its first picture");
+    drop(unused);
+    a_stop_wakes_who_waits(source, silence);
+}
+
+/// The offset of the next picture, which can be decoded.
+fn live_picture(source: &mut dyn FrameSource) -> Duration {
+    let capture = source.next().expect("a picture").expect("a camera has no end");
+    let (counter, camera) = (CounterId::new("contract"), CameraId::new("contract"));
+    let frame = Frame { counter, camera, seq: 0, captured_at: Monotonic::default(), pixels: capture.pixels };
+    frame.into_rgb().expect("a picture that can be decoded");
+    capture.offset
+}
+
+fn a_stop_wakes_who_waits(mut source: Box<dyn FrameSource>, silence: impl FnOnce()) {
+    let handle = source.stop_handle().expect("a camera can be stopped");
+    let (sender, stopped_at) = std::sync::mpsc::channel();
+    let clock = std::sync::Arc::new(SystemClock::new());
+    let watch = std::sync::Arc::clone(&clock);
+    silence();
+    let stopper = std::thread::Builder::new().name("stopper".into()).spawn(move || {
+        // Long enough that what had been sent before is read, and somebody waits.
+        std::thread::sleep(Duration::from_millis(700));
+        sender.send(watch.monotonic()).unwrap();
+        handle.stop();
+        handle.stop();
+    });
+    while source.next().is_ok() {}
+    let woken_at = clock.monotonic();
+    let took = woken_at.since(stopped_at.try_recv().expect("nothing else than the stop wakes it"));
+    assert!(took < STOPPED_WITHIN, "the stop took {took:?}");
+    assert!(source.next().is_err() && source.next().is_err(), "after the stop the source reports it, each time");
+    stopper.unwrap().join().unwrap();
 }
 
 /// The processes that this very thread has started and not reaped; other tests run beside this one.
