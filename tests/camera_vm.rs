@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+#[path = "support/camera_bench.rs"]
+mod camera_bench;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -13,13 +16,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snova::camera::{
-    Camera, CameraConfig, CameraState, Capture, FrameReceiver, FrameSource, Taken, UsbConfig, UsbFormat, UsbSource,
-    newest_frames,
-};
+use camera_bench::{Bench, lost_by};
+use snova::camera::{CameraState, Capture, FrameSource, Taken, UsbConfig, UsbFormat, UsbSource};
 use snova::clock::{Clock, SystemClock};
-use snova::face::{CameraId, CounterId, Pixels};
-use snova::shutdown::{self, Stopper};
+use snova::face::Pixels;
 
 /// An emulated processor is some thirty times slower than a real one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,43 +119,21 @@ fn rate(source: &mut UsbSource, pictures: u32) -> f64 {
     f64::from(pictures) / (last - first).as_secs_f64()
 }
 
-/// A camera under our supervisor.
-struct Supervised {
-    camera: Camera,
-    frames: FrameReceiver,
-    stopper: Stopper,
+/// The camera under our supervisor.
+fn supervised(stall_after: Duration) -> Bench {
+    let open =
+        || -> Result<Box<dyn FrameSource>, _> { Ok(Box::new(UsbSource::open_with(&snova(), &UsbConfig::default())?)) };
+    Bench::new("till-1-front", stall_after, Arc::new(SystemClock::new()), open)
 }
 
-impl Supervised {
-    fn start(stall_after: Duration) -> Self {
-        let (sender, frames) = newest_frames();
-        let (stopper, stop) = shutdown::channel();
-        let camera = CameraId::new("till-1-front");
-        let config = CameraConfig { counter: CounterId::new("till-1"), camera, stall_after };
-        let open = || -> Result<Box<dyn FrameSource>, _> {
-            Ok(Box::new(UsbSource::open_with(&snova(), &UsbConfig::default())?))
-        };
-        let camera = Camera::start(config, open, sender, Arc::new(SystemClock::new()), stop).unwrap();
-        Self { camera, frames, stopper }
-    }
+fn is_live(bench: &Bench) {
+    bench.state_becomes(|state| *state == CameraState::Live);
+    bench.frame();
+}
 
-    fn becomes(&self, what: &str, wanted: impl Fn(&CameraState) -> bool) {
-        let clock = SystemClock::new();
-        while !wanted(&self.camera.state()) {
-            assert!(clock.monotonic().0 < PATIENCE, "not {what} but {:?}", self.camera.state());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn is_live(&self) {
-        self.becomes("live", |state| *state == CameraState::Live);
-        assert!(matches!(self.frames.take(PATIENCE), Taken::Frame(_)));
-    }
-
-    fn stop(self) {
-        self.stopper.stop();
-        assert!(self.camera.join(PATIENCE) && children().is_empty(), "nothing is left behind");
-    }
+fn stops(bench: Bench) {
+    bench.stop();
+    assert!(children().is_empty(), "nothing is left behind");
 }
 
 /// The processes that read the camera.
@@ -203,6 +181,9 @@ fn jpegs_come_whole_and_at_the_full_rate() {
     // How fast an emulated processor is depends on what else the real one does.
     assert!((12.0..=33.0).contains(&rate), "{rate:.1} a second");
     println!("  mjpeg 640x480: the first after {first_ms} ms, {rate:.1} a second");
+    let about = fs::read_to_string(format!("/proc/{}/status", children()[0])).unwrap();
+    let memory = about.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    println!("  the process that reads it has held {memory} at most");
 }
 
 #[test]
@@ -244,43 +225,40 @@ fn a_camera_that_sends_only_halves_is_said_to_do_so() {
 #[test]
 fn a_silent_camera_is_killed_and_opened_anew() {
     ready();
-    let supervised = Supervised::start(Duration::from_secs(1));
-    supervised.is_live();
+    let bench = supervised(Duration::from_secs(1));
+    is_live(&bench);
     let before = children();
     command("silent");
-    supervised.becomes("stalled", |state| matches!(state, CameraState::Stalled { .. }));
-    let lost =
-        |state: &CameraState| matches!(state, CameraState::Lost { cause, .. } if cause.contains("no picture for"));
-    supervised.becomes("lost", lost);
+    bench.state_becomes(|state| matches!(state, CameraState::Stalled { .. }));
+    bench.state_becomes(|state| lost_by(state, "no picture for"));
     command("speak");
-    supervised.is_live();
+    is_live(&bench);
     let after = children();
     assert!(before.len() == 1 && after.len() == 1 && before != after, "{before:?} then {after:?}");
-    supervised.stop();
+    stops(bench);
 }
 
 #[test]
 fn an_unplugged_camera_is_live_again_within_5_s_of_its_return() {
     ready();
-    let supervised = Supervised::start(Duration::from_secs(3));
-    supervised.is_live();
+    let bench = supervised(Duration::from_secs(3));
+    is_live(&bench);
     let clock = SystemClock::new();
     command("unplug");
-    let lost = |part: &'static str| move |state: &CameraState| matches!(state, CameraState::Lost { cause, .. } if cause.contains(part));
-    supervised.becomes("lost", lost("was unplugged"));
+    bench.state_becomes(|state| lost_by(state, "was unplugged"));
     println!("  lost {} ms after it was unplugged", clock.monotonic().0.as_millis());
-    supervised.becomes("searched for", lost("no USB camera is plugged in"));
+    bench.state_becomes(|state| lost_by(state, "no USB camera is plugged in"));
     // By now the tries are as seldom as they become.
     std::thread::sleep(Duration::from_secs(9));
     command("plug");
     wait_until("the camera is back", || Path::new(NODE).exists());
-    while !matches!(supervised.frames.take(Duration::ZERO), Taken::Nothing) {}
+    while !matches!(bench.frames.take(Duration::ZERO), Taken::Nothing) {}
     let clock = SystemClock::new();
-    supervised.is_live();
+    is_live(&bench);
     let took = clock.monotonic().0;
     assert!(took <= Duration::from_secs(5), "{took:?}");
     println!("  live again {} ms after its return", took.as_millis());
-    supervised.stop();
+    stops(bench);
 }
 
 #[test]

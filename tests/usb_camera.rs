@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+#[path = "support/camera_bench.rs"]
+mod camera_bench;
+#[path = "support/camera_contract.rs"]
+mod camera_contract;
 #[path = "support/command_line.rs"]
 #[allow(dead_code, reason = "some of it is for the tests of other commands")]
 mod command_line;
@@ -17,19 +21,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use camera_bench::{Bench, lost_by};
+use camera_contract::live_source_contract;
 use command_line::Shop;
-use snova::camera::{
-    Camera, CameraConfig, CameraState, FrameSource, Taken, UsbConfig, UsbFormat, UsbSource, newest_frames,
-};
+use snova::camera::{CameraState, FrameSource, UsbConfig, UsbFormat, UsbSource};
 use snova::clock::SystemClock;
-use snova::face::{CameraId, CounterId, Pixels};
-use snova::shutdown;
+use snova::face::Pixels;
 
-/// No condition takes longer in a healthy build, however busy the machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Sends the picture until somebody ends it.
-const LIVE: &str = "while cat \"$folder/picture\"; do sleep 0.02; done";
+/// Sends the picture until there is a file `silent`, and then nothing.
+const LIVE: &str = "while [ ! -e \"$folder/silent\" ]; do cat \"$folder/picture\"; sleep 0.02; done; exec sleep 600";
 
 /// A folder that is the camera, and a script that is the process.
 struct FakeCamera(tempfile::TempDir);
@@ -80,36 +80,25 @@ fn a_stalled_camera_is_killed_and_reopened() {
         for n in 1 2 3; do cat \"$folder/picture\"; sleep 0.02; done
         exec sleep 600"
     ));
-    let (sender, frames) = newest_frames();
-    let (stopper, stop) = shutdown::channel();
-    let id = CameraId::new("till-1-front");
-    let stall_after = Duration::from_millis(500);
-    let config = CameraConfig { counter: CounterId::new("till-1"), camera: id, stall_after };
     let (program, usb) = (fake_program(), camera.config());
     let open = move || -> Result<Box<dyn FrameSource>, _> { Ok(Box::new(UsbSource::open_with(&program, &usb)?)) };
-    let supervised = Camera::start(config, open, sender, Arc::new(SystemClock::new()), stop).unwrap();
+    let bench = Bench::new("till-1-front", Duration::from_secs(1), Arc::new(SystemClock::new()), open);
 
-    // Every state in the order in which it came.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let mut watch = supervised.watch();
-    let mut becomes = |wanted: fn(&CameraState) -> bool| {
-        let waited = runtime.block_on(async { tokio::time::timeout(PATIENCE, watch.wait_for(wanted)).await.is_ok() });
-        assert!(waited, "it stays {:?}", supervised.state());
-    };
-    becomes(|state| *state == CameraState::Live);
-    becomes(|state| matches!(state, CameraState::Stalled { .. }));
+    // In the order in which they come.
+    bench.state_becomes(|state| *state == CameraState::Live);
+    bench.state_becomes(|state| matches!(state, CameraState::Stalled { .. }));
     let stalled = camera.started();
     assert!(stalled.len() == 1 && is_running(&stalled[0]), "silent, and still there");
-    becomes(|state| matches!(state, CameraState::Lost { cause, .. } if cause.contains("no picture for 1.0 s")));
-    becomes(|state| *state == CameraState::Live);
+    bench.state_becomes(|state| lost_by(state, "no picture for 2.0 s"));
+    bench.state_becomes(|state| *state == CameraState::Live);
 
     let started = camera.started();
     assert!(started.len() == 2 && started[0] == stalled[0] && started[1] != stalled[0], "{started:?}");
     assert!(!is_running(&started[0]), "the silent process is gone");
     assert!(is_running(&started[1]));
-    assert!(matches!(frames.take(PATIENCE), Taken::Frame(_)));
-    stopper.stop();
-    assert!(supervised.join(PATIENCE) && !is_running(&started[1]), "none is left behind");
+    bench.frame();
+    bench.stop();
+    assert!(!is_running(&started[1]), "none is left behind");
 }
 
 #[test]
@@ -130,6 +119,12 @@ fn the_process_is_asked_for_what_is_configured_and_its_pictures_come() {
     assert_eq!(fs::read_to_string(camera.file("arguments")).unwrap(), wanted);
     drop(source);
     assert!(!is_running(&camera.started()[0]), "it ends with the source");
+}
+
+#[test]
+fn a_usb_camera_keeps_the_contract_of_live_sources() {
+    let camera = FakeCamera::new(LIVE);
+    live_source_contract(|| Box::new(camera.open()), || fs::write(camera.file("silent"), "").unwrap());
 }
 
 #[test]

@@ -158,6 +158,7 @@ fn camera(camera: &config::Camera, config: &Config, at_work: bool) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::UsbConfig;
     use crate::face::CameraId;
 
     #[test]
@@ -200,5 +201,14 @@ mod tests {
         let found = &cameras(&config)[0];
         assert_eq!(found.severity, Severity::Error);
         assert!(found.what.contains("\"door\"") && found.remedy.is_some(), "{found}");
+    }
+
+    #[test]
+    fn a_usb_camera_at_work_is_not_taken_from_the_service() {
+        let source = Source::Usb(UsbConfig { device: Some("/dev/video-of-nowhere".into()), ..UsbConfig::default() });
+        let front = config::Camera { name: CameraId::new("front"), source };
+        let found = camera(&front, true);
+        assert_eq!(found.severity, Severity::Note, "{found}");
+        assert!(found.what.contains("`snova run`"), "{found}");
     }
 }
