@@ -1,6 +1,7 @@
 //! A camera that sends JPEG pictures over HTTP: what it may do wrong, and what Snova makes of it.
 //!
-//! Single streams of odd bytes are not here: see the tests of `camera::multipart`.
+//! Single streams of odd bytes are not here: see the tests of `camera::multipart`. Passwords are not either: see
+//! `tests/mjpeg_login.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
@@ -8,59 +9,22 @@
 mod camera_bench;
 #[path = "support/camera_contract.rs"]
 mod camera_contract;
+#[path = "support/live_camera.rs"]
+mod live_camera;
 #[path = "support/mjpeg_server.rs"]
 mod mjpeg_server;
 
 use std::io::{self, Write};
-use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use camera_bench::{Bench, lost_by};
+use camera_bench::lost_by;
 use camera_contract::live_source_contract;
-use mjpeg_server::{
-    MjpegServer, PASSWORD, Request, USER, basic_or_refused, begin_stream, digest_or_refused, good_stream, grey_jpeg,
-    keep_silent, reset, say, send_part,
-};
-use snova::camera::{CameraState, FrameSource, SourceError, SourceSpec, open};
+use live_camera::{BACK_WITHIN, end_of, grey, supervised};
+use mjpeg_server::{MjpegServer, begin_stream, good_stream, grey_jpeg, keep_silent, reset, say, send_part};
+use snova::camera::{CameraState, open};
 use snova::clock::{Clock, SystemClock};
-use snova::face::Pixels;
-
-const STALL: Duration = Duration::from_secs(1);
-/// What is promised: pictures again so long after the camera is back.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
-
-fn supervised(server: &MjpegServer, login: Option<(&str, &str)>) -> Bench {
-    let spec = server.spec(login);
-    Bench::new("door", STALL, Arc::new(SystemClock::new()), move || open(&spec))
-}
-
-/// The grey and the size of the source's next picture.
-fn grey(source: &mut dyn FrameSource) -> Result<(u8, (u32, u32)), SourceError> {
-    let Pixels::Jpeg(jpeg) = source.next()?.expect("a camera has no end").pixels else { panic!("a JPEG") };
-    let picture = snova::face::decode_picture(&jpeg).expect("a picture that can be decoded");
-    Ok((picture.get_pixel(picture.width() / 2, picture.height() / 2).0[0], picture.dimensions()))
-}
-
-/// How a source that is opened now ends, after how many pictures.
-fn end_of(spec: &SourceSpec) -> (usize, SourceError) {
-    let mut source = open(spec).expect("an address that can be used");
-    let mut given = 0;
-    let error = loop {
-        match source.next() {
-            Ok(_) => {
-                given += 1;
-                assert!(given < 300, "it gives pictures and does not end");
-            }
-            Err(error) => break error,
-        }
-    };
-    let text = error.to_string();
-    assert!(!text.contains('\n') && text.len() < 400, "{text}");
-    assert_eq!(source.next().err().map(|error| error.to_string()), Some(text), "it stays ended");
-    (given, error)
-}
 
 fn has_ended(server: &MjpegServer) -> bool {
     (0..200).any(|_| {
@@ -167,7 +131,7 @@ fn nothing_but_damaged_pictures_is_a_lost_camera() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    let bench = supervised(&server, None);
+    let bench = supervised(server.spec(None));
     bench.state_becomes(|state| lost_by(state, "30 damaged pictures in a row"));
     server.answer_with(|_, to| good_stream(to));
     bench.state_becomes(|state| *state == CameraState::Live);
@@ -207,7 +171,7 @@ fn a_silent_camera_is_stalled_then_lost_then_back() {
         }
         keep_silent(to)
     });
-    let bench = supervised(&server, None);
+    let bench = supervised(server.spec(None));
     bench.state_becomes(|state| *state == CameraState::Live);
     talks.store(false, Ordering::SeqCst);
     bench.state_becomes(|state| matches!(state, CameraState::Stalled { .. }));
@@ -231,7 +195,7 @@ fn a_reset_or_closed_connection_is_lost_and_opened_anew() {
             std::thread::sleep(Duration::from_millis(100));
             if with_reset { reset(to) } else { Err(io::Error::other("closed")) }
         });
-        let bench = supervised(&server, None);
+        let bench = supervised(server.spec(None));
         let cause = if with_reset { "broke" } else { "ended its pictures" };
         bench.state_becomes(|state| lost_by(state, cause));
         server.answer_with(|_, to| good_stream(to));
@@ -242,7 +206,7 @@ fn a_reset_or_closed_connection_is_lost_and_opened_anew() {
 #[test]
 fn a_camera_that_was_away_gives_pictures_within_five_seconds() {
     let mut server = MjpegServer::start(|_, to| good_stream(to));
-    let bench = supervised(&server, None);
+    let bench = supervised(server.spec(None));
     bench.frame();
     server.go_away();
     bench.state_becomes(|state| lost_by(state, "cannot be reached"));
@@ -282,89 +246,6 @@ fn of_a_tenfold_rate_the_newest_pictures_are_given() {
         std::thread::sleep(Duration::from_millis(300));
     }
     assert!(sent.load(Ordering::SeqCst) > 300, "the camera was fast enough to tell");
-}
-
-#[test]
-fn the_right_password_opens_and_a_wrong_one_is_refused() {
-    type Guard = fn(&Request, &mut TcpStream) -> io::Result<bool>;
-    for (way, guard) in [("Basic", basic_or_refused as Guard), ("Digest", digest_or_refused)] {
-        let server = MjpegServer::start(move |request, to| if guard(request, to)? { good_stream(to) } else { Ok(()) });
-        let bench = supervised(&server, Some((USER, PASSWORD)));
-        bench.state_becomes(|state| *state == CameraState::Live);
-        bench.stop();
-        let asked: Vec<_> = server.requests().iter().map(|r| r.header("authorization").map(str::to_owned)).collect();
-        assert_eq!(asked[0], None, "{way}: nothing is shown before the camera asks");
-        assert!(asked[1].as_ref().unwrap().starts_with(way), "{way}: the best way on offer");
-        for login in [Some((USER, "another")), Some(("somebody", PASSWORD)), None] {
-            let before = server.requests().len();
-            let bench = supervised(&server, login);
-            let refused = bench.state_becomes(|state| matches!(state, CameraState::Refused { .. }));
-            let CameraState::Refused { cause, .. } = refused else { panic!("refused") };
-            assert!(cause.contains("set it with `snova cameras password NAME`"), "{cause}");
-            let knocked = server.requests().len() - before;
-            assert_eq!(knocked, 1 + usize::from(login.is_some()), "{way}: cameras lock who knocks too often");
-        }
-    }
-}
-
-#[test]
-fn a_camera_that_forbids_or_asks_in_an_unknown_way_has_refused() {
-    for (status, headers, what) in [
-        ("403 Forbidden", "", "does not let this user see"),
-        ("401 Unauthorized", "WWW-Authenticate: Negotiate\r\n", "neither Basic nor Digest"),
-        ("401 Unauthorized", "", "neither Basic nor Digest"),
-    ] {
-        let server = MjpegServer::start(move |_, to| say(to, status, headers, b""));
-        let (_, error) = end_of(&server.spec(Some((USER, PASSWORD))));
-        assert!(error.is_refused() && error.to_string().contains(what), "{error}");
-    }
-}
-
-#[test]
-fn a_password_that_the_camera_stops_accepting_is_refused_while_single_pictures_are_taken() {
-    let changed = Arc::new(AtomicBool::new(false));
-    let change = Arc::clone(&changed);
-    let server = MjpegServer::start(move |request, to| {
-        if changed.load(Ordering::SeqCst) {
-            return say(to, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", b"");
-        }
-        match digest_or_refused(request, to)? {
-            true => say(to, "200 OK", "Content-Type: image/jpeg\r\n", &grey_jpeg(50, (64, 48))),
-            false => Ok(()),
-        }
-    });
-    let mut source = open(&server.spec(Some((USER, PASSWORD)))).unwrap();
-    (0..3).for_each(|_| assert!(grey(&mut *source).is_ok()));
-    assert_eq!(server.requests().len(), 4, "the camera asks once, not for every picture");
-    change.store(true, Ordering::SeqCst);
-    let error = (0..3).find_map(|_| grey(&mut *source).err()).expect("refused");
-    assert!(error.is_refused(), "{error}");
-}
-
-#[test]
-fn a_redirection_is_followed_but_never_with_the_password_to_another_host() {
-    let server = MjpegServer::start(|request, to| match request.path.as_str() {
-        "/video?stream=1" => say(to, "302 Found", "Location: /real\r\n", b""),
-        _ => match basic_or_refused(request, to)? {
-            true => good_stream(to),
-            false => Ok(()),
-        },
-    });
-    let mut source = open(&server.spec(Some((USER, PASSWORD)))).unwrap();
-    grey(&mut *source).unwrap();
-
-    let other = MjpegServer::start(|_, to| good_stream(to));
-    let elsewhere = format!("Location: http://localhost:{}/video\r\n", other.address.port());
-    server.answer_with(move |_, to| say(to, "301 Moved Permanently", &elsewhere, b""));
-    let (_, error) = end_of(&server.spec(Some((USER, PASSWORD))));
-    assert!(error.to_string().contains("another host"), "{error}");
-    assert!(other.requests().is_empty(), "it was not even asked");
-    grey(&mut *open(&server.spec(None)).unwrap()).expect("without a password there is nothing to lose");
-
-    server.answer_with(|_, to| say(to, "302 Found", "Location: /video?stream=1\r\n", b""));
-    assert!(end_of(&server.spec(None)).1.to_string().contains("answers 302"), "not for ever");
-    server.answer_with(|_, to| say(to, "302 Found", "Location: https://cam/\r\n", b""));
-    assert!(end_of(&server.spec(None)).1.to_string().contains("not plain http"));
 }
 
 #[test]
@@ -412,60 +293,11 @@ fn a_camera_that_does_not_answer_is_given_up_after_a_few_seconds_and_a_stop_is_o
     assert!(error.to_string().contains("does not answer within 4 s"), "{error}");
     let took = clock.monotonic().0;
     assert!((Duration::from_secs(4)..Duration::from_secs(8)).contains(&took), "{took:?}");
-    let bench = supervised(&server, None);
+    let bench = supervised(server.spec(None));
     let asked = server.requests().len();
     while server.requests().len() == asked {
         std::thread::yield_now();
     }
     let took = bench.stop();
     assert!(took < Duration::from_millis(400), "the stop took {took:?}");
-}
-
-/// Everything that this test program logs, whatever the level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn no_password_is_in_any_log_line_or_error_text() {
-    let (log, user, password) = (Log::default(), "user-5150", "planted-password-90125");
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .init();
-    type Guard = fn(&Request, &mut TcpStream) -> io::Result<bool>;
-    let mut texts = String::new();
-    for guard in [basic_or_refused as Guard, digest_or_refused] {
-        let server = MjpegServer::start(move |request, to| if guard(request, to)? { good_stream(to) } else { Ok(()) });
-        let bench = supervised(&server, Some((user, password)));
-        texts += &format!("{:?}", bench.state_becomes(|state| matches!(state, CameraState::Refused { .. })));
-        texts += &format!("{:?}", server.spec(Some((user, password))));
-        let shown = server.requests().iter().filter(|request| request.header("authorization").is_some()).count();
-        assert_eq!(shown, 1, "the password was really used");
-        bench.stop();
-        let accepting = MjpegServer::start(|request, to| match request.header("authorization") {
-            Some(_) => reset(to),
-            None => say(to, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", b""),
-        });
-        texts += &end_of(&accepting.spec(Some((user, password)))).1.to_string();
-    }
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("camera lost"), "something is logged: {logged}");
-    // The password, its reverse look (base64 of the pair), and the query of the address.
-    for secret in [password, "dXNlci01MTUw", "stream=1"] {
-        assert!(!logged.contains(secret), "{secret} is in the log");
-        assert!(secret == "stream=1" || !texts.contains(secret), "{secret} is in {texts}");
-    }
 }

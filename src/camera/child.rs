@@ -3,7 +3,7 @@
 //! What the bytes mean is not here: that is the source's which started the child.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
@@ -21,21 +21,38 @@ const LOOK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A running child. Reading gives its standard output; its standard error is read beside it, so that a
-/// talkative child never blocks, and the last line is kept. Dropping it kills and reaps it. The kernel
+/// talkative child never blocks; its first and its last line are kept. Dropping it kills and reaps it. The kernel
 /// kills it too when the thread that started it ends, so start it on the thread that reads it.
 pub(super) struct PictureChild {
     child: Arc<Mutex<Child>>,
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
-    said: LastLine,
+    said: Said,
     stopped: Arc<AtomicBool>,
 }
 
 impl PictureChild {
+    /// The most bytes of input: a pipe takes so many at once, so writing them never waits for the child.
+    pub const MOST_INPUT_BYTES: usize = 4096;
+
     /// Starts `program`; the error is the system's (`NotFound` when it is not installed).
     pub fn start<A: AsRef<OsStr>>(program: &OsStr, arguments: impl IntoIterator<Item = A>) -> io::Result<Self> {
+        Self::start_with_input(program, arguments, &[])
+    }
+
+    /// Starts `program` with something to read on its standard input, which nobody else can see: arguments stand in
+    /// the system's process list.
+    pub fn start_with_input<A: AsRef<OsStr>>(
+        program: &OsStr,
+        arguments: impl IntoIterator<Item = A>,
+        input: &[u8],
+    ) -> io::Result<Self> {
+        if input.len() > Self::MOST_INPUT_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is more input than a child is given"));
+        }
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Out of our process group: Ctrl-C in a terminal is for us, and we stop the child in our order.
         command.process_group(0);
         let parent = std::process::id();
@@ -44,12 +61,16 @@ impl PictureChild {
         unsafe { command.pre_exec(move || die_with_parent(parent)) };
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        if let Some(mut stdin) = child.stdin.take() {
+            // An error means that the child is gone already; its own words say why.
+            let _ = stdin.write_all(input);
+        }
         let stdout = stdout.ok_or_else(|| io::Error::other("the child has no standard output"))?;
         Ok(Self {
             child: Arc::new(Mutex::new(child)),
             stdout,
             stderr,
-            said: LastLine::default(),
+            said: Said::default(),
             stopped: Arc::new(AtomicBool::new(false)),
         })
     }
@@ -77,7 +98,12 @@ impl PictureChild {
                 self.stderr = None;
             }
         }
-        (self.reap(), self.said.text())
+        (self.reap(), self.said.last.text())
+    }
+
+    /// The first line of its standard error so far: of a start that failed it says the most.
+    pub fn first_words(&self) -> String {
+        self.said.first.text()
     }
 
     fn reap(&self) -> Option<ExitStatus> {
@@ -160,39 +186,54 @@ fn wait_readable(descriptors: &[RawFd], limit: Duration) -> io::Result<bool> {
     if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
 }
 
-/// The last line of a text that is read piece by piece, bounded.
+/// The first and the last line of a text that is read piece by piece, bounded.
 #[derive(Default)]
-struct LastLine {
-    line: Vec<u8>,
-    /// A line end has come: the next byte begins a new line.
+struct Said {
+    first: Line,
+    last: Line,
+}
+
+#[derive(Default)]
+struct Line {
+    bytes: Vec<u8>,
+    /// Its end has come: the next byte begins a new line.
     complete: bool,
 }
 
-impl LastLine {
-    const MOST_BYTES: usize = 300;
-
+impl Said {
     /// Reads once; false when the text has ended.
     fn read_from(&mut self, from: &mut impl Read) -> bool {
         let mut piece = [0; 4096];
         let Ok(length @ 1..) = from.read(&mut piece) else { return false };
         for byte in &piece[..length] {
-            match byte {
-                b'\n' | b'\r' => self.complete = true,
-                byte => {
-                    if std::mem::take(&mut self.complete) {
-                        self.line.clear();
-                    }
-                    if self.line.len() < Self::MOST_BYTES {
-                        self.line.push(*byte);
-                    }
-                }
+            if matches!(byte, b'\n' | b'\r') {
+                self.first.complete |= !self.first.bytes.is_empty();
+                self.last.complete = true;
+                continue;
             }
+            if !self.first.complete {
+                self.first.push(*byte);
+            }
+            if std::mem::take(&mut self.last.complete) {
+                self.last.bytes.clear();
+            }
+            self.last.push(*byte);
         }
         true
     }
+}
+
+impl Line {
+    const MOST_BYTES: usize = 300;
+
+    fn push(&mut self, byte: u8) {
+        if self.bytes.len() < Self::MOST_BYTES {
+            self.bytes.push(byte);
+        }
+    }
 
     fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.line);
+        let text = String::from_utf8_lossy(&self.bytes);
         text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
     }
 }
@@ -214,6 +255,19 @@ mod tests {
         assert_eq!(output, "picture");
         assert_eq!(status.and_then(|s| s.code()), Some(3));
         assert_eq!(said, "last words");
+    }
+
+    #[test]
+    fn input_reaches_the_child_and_ends() {
+        let started = |input: &[u8]| PictureChild::start_with_input(OsStr::new("cat"), ["-"], input);
+        let input = vec![b'x'; PictureChild::MOST_INPUT_BYTES];
+        let mut output = Vec::new();
+        started(&input).unwrap().read_to_end(&mut output).unwrap();
+        assert!(output == input);
+        assert!(started(&[input, vec![b'x']].concat()).is_err(), "too long to be written without waiting");
+        // A child that does not read it is no fault of ours.
+        let mut child = PictureChild::start_with_input(OsStr::new("true"), [""; 0], b"unread").unwrap();
+        assert!(child.finish().0.is_some_and(|status| status.success()));
     }
 
     #[test]
@@ -250,11 +304,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_is_bounded_and_printable() {
-        let mut said = LastLine::default();
-        let mut text = io::Cursor::new(format!("old\n\u{1b}[31m{}\n\n", "x".repeat(5_000)));
+    fn first_and_last_line_are_bounded_and_printable() {
+        let mut said = Said::default();
+        let mut text = io::Cursor::new(format!("\nold\nolder\n\u{1b}[31m{}\n\n", "x".repeat(5_000)));
         while said.read_from(&mut text) {}
-        assert!(said.text().starts_with("[31mxxx"));
-        assert!(said.text().len() <= LastLine::MOST_BYTES);
+        assert_eq!(said.first.text(), "old");
+        assert!(said.last.text().starts_with("[31mxxx"));
+        assert!(said.last.text().len() <= Line::MOST_BYTES);
     }
 }

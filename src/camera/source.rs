@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    FrameSource, ImagesConfig, ImagesSource, MjpegSource, Scene, SceneSource, SourceError, UsbSource, VideoConfig,
-    VideoSource,
+    FrameSource, ImagesConfig, ImagesSource, MjpegSource, RtspSource, Scene, SceneSource, SourceError, UsbSource,
+    VideoConfig, VideoSource,
 };
 
 /// Where a camera's pictures come from.
@@ -112,9 +112,6 @@ pub fn open(spec: &SourceSpec) -> Result<Box<dyn FrameSource>, SourceError> {
         SourceSpec::Images(config) => Box::new(ImagesSource::open(config)?),
         SourceSpec::Usb(config) => Box::new(UsbSource::open(config)?),
         SourceSpec::Mjpeg(config) => Box::new(MjpegSource::open(config)?),
-        // The last source of live cameras comes with the next commits.
-        SourceSpec::Rtsp(_) => {
-            return Err(SourceError::new("this kind of camera is not built in yet"));
-        }
+        SourceSpec::Rtsp(config) => Box::new(RtspSource::open(config)?),
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! What Snova makes of it is not here: see `tests/mjpeg_camera.rs`.
 
+#![allow(dead_code, reason = "each test program uses its own part")]
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-"""An RTSP camera for tests: GStreamer's server with a drawn H.264 picture, 640x480 at 25 pictures a second.
+"""An RTSP camera for tests: GStreamer's server with drawn H.264 pictures.
 
 Usage: rtsp_server.py PORT [basic|digest USER PASSWORD]
 Port 0 takes a free one; the port is printed as soon as cameras may connect. Lines on standard input change the
@@ -14,14 +14,20 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 ROLE = "camera"
-# A whole picture each second, as a well-set camera sends it, and no picture that refers to a later one.
-LAUNCH = (
-    "( videotestsrc name=scene is-live=true pattern=black ! video/x-raw,width=640,height=480,framerate=25/1 "
-    "! openh264enc gop-size=25 complexity=low ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
-)
+# Path, width, height, pictures a second.
+VIEWS = (("/live", 640, 480, 25), ("/wide", 1920, 1080, 5), ("/fast", 320, 240, 50))
 
 
-def guard(server, factory, method, user, password):
+def launch(width, height, fps):
+    """A whole picture each second, as a well-set camera sends it, and none that refers to a later one."""
+    return (
+        f"( videotestsrc name=scene is-live=true pattern=black ! video/x-raw,width={width},height={height},"
+        f"framerate={fps}/1 ! openh264enc gop-size={fps} complexity=low ! h264parse "
+        "! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    )
+
+
+def guard(server, factories, method, user, password):
     """Lets nobody in but this user."""
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
@@ -34,7 +40,8 @@ def guard(server, factory, method, user, password):
         auth.add_digest(user, password, token)
     server.set_auth(auth)
     allowed = "media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
-    factory.add_role_from_structure(Gst.Structure.new_from_string(f"{ROLE}, {allowed}"))
+    for factory in factories:
+        factory.add_role_from_structure(Gst.Structure.new_from_string(f"{ROLE}, {allowed}"))
 
 
 def main():
@@ -42,14 +49,17 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(sys.argv[1])
-    factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(LAUNCH)
-    factory.set_shared(True)
-    if len(sys.argv) > 2:
-        guard(server, factory, *sys.argv[2:5])
     scenes = []
-    factory.connect("media-configure", lambda _, media: scenes.append(media.get_element().get_by_name("scene")))
-    server.get_mount_points().add_factory("/live", factory)
+    factories = []
+    for path, width, height, fps in VIEWS:
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(launch(width, height, fps))
+        factory.set_shared(True)
+        factory.connect("media-configure", lambda _, media: scenes.append(media.get_element().get_by_name("scene")))
+        server.get_mount_points().add_factory(path, factory)
+        factories.append(factory)
+    if len(sys.argv) > 2:
+        guard(server, factories, *sys.argv[2:5])
     loop = GLib.MainLoop()
 
     def on_line(_channel, _condition):
