@@ -6,10 +6,10 @@ BIN := target/release/snova
 SAY = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup build test lint bench cargo-is-there
+.PHONY: help run setup build test lint bench test-camera ready
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## build, fetch and verify the models, start the demo
 	$(SAY) 'starting the demo'
@@ -19,18 +19,18 @@ setup: build ## fetch, verify and convert ONNX Runtime, models and sample pictur
 	$(SAY) 'setting up (about 190 MB are fetched the first time)'
 	$(BIN) setup --tools run
 
-build: cargo-is-there ## build the release binary
+build: ready ## build the release binary
 	$(SAY) 'building (some minutes the first time)'
 	$(CARGO) build --release --locked
 
-test: cargo-is-there ## set up what tests need, then format check, lints, tests, documentation
+test: ready ## set up what tests need, then format check, lints, tests, documentation
 	$(SAY) 'setting up for tests (about 190 MB are fetched the first time)'
 	$(CARGO) run --locked --quiet -- setup --tools test
 	$(MAKE) --no-print-directory lint
 	$(SAY) 'running the tests'
 	$(CARGO) test --locked
 
-lint: cargo-is-there ## check format, lints and documentation; warnings are errors
+lint: ready ## check format, lints and documentation; warnings are errors
 	$(SAY) 'checking the format'
 	$(CARGO) fmt --check
 	$(SAY) 'checking the lints'
@@ -42,5 +42,10 @@ bench: setup ## measure; keep dated runs in benches/runs/
 	$(SAY) 'measuring'
 	$(CARGO) bench --locked
 
-cargo-is-there:
+test-camera: ready ## test USB cameras on a real driver in a virtual machine (optional; fetches about 150 MB)
+	tests/camera-vm/run.sh
+
+# What every build needs. Once it has run, plain `cargo build` works as well: .cargo/config.toml says where to look.
+ready:
 	@command -v $(CARGO) > /dev/null || { echo 'cargo is missing: install Rust 1.95 or newer with rustup' >&2; exit 1; }
+	@tools/libclang.sh

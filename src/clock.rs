@@ -10,6 +10,26 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+/// Adds up how long something takes, where the time itself decides nothing: for measurements only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stopwatch(Duration);
+
+impl Stopwatch {
+    /// Runs `work` and adds its time.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let outcome = work();
+        self.0 += began.elapsed();
+        outcome
+    }
+
+    /// All that was timed so far.
+    pub fn total(&self) -> Duration {
+        self.0
+    }
+}
+
 /// A point on the monotonic time line: the time since this process (or simulation) began.
 /// It orders and measures; it never tells the date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! From a request and its photos to an enrolled customer, or to reasons that a person can act on.
+//! From a request and its photos or cards to an enrolled customer, or to reasons that a person can act on.
 //!
 //! Consent comes before any photo is looked at, and no photo is kept. How quality is measured is
 //! `crate::vision`'s, the rows are `crate::store`'s.
@@ -9,7 +9,7 @@ use image::RgbImage;
 use jiff::civil::Date;
 
 use crate::clock::Clock;
-use crate::customer::{Candidate, Consent, ConsentError, CustomerId, NameError, PersonName, Purpose};
+use crate::customer::{Candidate, Consent, ConsentError, CustomerId, Identifier, NameError, PersonName, Purpose};
 use crate::face::{
     Embedding, FaceChip, FrameError, QualityReason, Similarity, Template, ThresholdTable, align, decode_picture, fuse,
 };
@@ -26,7 +26,7 @@ const MAX_NOTE_CHARS: usize = 200;
 /// A search returns a confusable customer at this many times the FPIR at which it names one.
 const CONFUSABLE_FPIR_FACTOR: f64 = 10.0;
 
-/// A customer to be enrolled, who has agreed, with photos of them alone.
+/// A customer to be enrolled, who has agreed, with photos of them alone, or with a card or phone, or both.
 pub struct EnrolRequest {
     pub name: PersonName,
     /// The language to greet in; the counter's own when `None`.
@@ -34,6 +34,7 @@ pub struct EnrolRequest {
     pub tier: Option<String>,
     pub note: Option<String>,
     pub consent: Consent,
+    pub identifiers: Vec<Identifier>,
     pub photos: Vec<Photo>,
     /// Enrol although the face is taken for a customer already enrolled: for twins.
     pub allow_similar: bool,
@@ -105,7 +106,7 @@ pub enum EnrolError {
     Text { what: &'static str, max: usize },
     #[error(transparent)]
     Consent(#[from] ConsentError),
-    #[error("no photo was given; give one to {MAX_PHOTOS}")]
+    #[error("no photo was given; give one to {MAX_PHOTOS}, or a card or phone")]
     NoPhotos,
     #[error("{0} photos are too many; give at most {MAX_PHOTOS}")]
     TooManyPhotos(usize),
@@ -133,35 +134,65 @@ pub fn enrol(
     clock: &dyn Clock,
     today: Date,
 ) -> Result<Enrolled, EnrolError> {
-    prepare(request, vision, today)?.enrol(rules, vision.pack(), store, clock, today)
+    prepare(request, vision, clock, today)?.enrol(rules, vision.pack(), store, today)
+}
+
+/// Enrols one customer who is known by card or phone alone: needs no models, makes no template.
+pub fn enrol_without_photos(
+    request: EnrolRequest,
+    store: &Store,
+    clock: &dyn Clock,
+    today: Date,
+) -> Result<CustomerId, EnrolError> {
+    if request.identifiers.is_empty() || !request.photos.is_empty() {
+        return Err(EnrolError::NoPhotos);
+    }
+    request.consent.check(Purpose::CardGreeting, today)?;
+    let customer = checked(request, clock)?;
+    store.add_customer(&customer, &[], today)?;
+    Ok(customer.id)
+}
+
+/// The request's words as a customer who could be written.
+fn checked(request: EnrolRequest, clock: &dyn Clock) -> Result<NewCustomer, EnrolError> {
+    let EnrolRequest { language, consent, identifiers, .. } = request;
+    Ok(NewCustomer {
+        id: CustomerId(clock.mint()),
+        name: request.name.checked()?,
+        language,
+        tier: checked_text(request.tier, "tier", MAX_TIER_CHARS)?,
+        note: checked_text(request.note, "note", MAX_NOTE_CHARS)?,
+        consent,
+        identifiers,
+        enrolled_at: clock.wall().at,
+    })
 }
 
 /// An enrolment whose photos were looked at; nothing is written yet.
 pub struct Prepared {
-    name: PersonName,
-    language: Option<Language>,
-    tier: Option<String>,
-    note: Option<String>,
-    consent: Consent,
+    customer: NewCustomer,
     shots: Vec<Shot>,
     refused: Vec<Refused>,
     allow_similar: bool,
 }
 
 /// The first half of [`enrol`]: all that needs the models, and nothing that needs the store.
-pub fn prepare(request: EnrolRequest, vision: &mut dyn Vision, today: Date) -> Result<Prepared, EnrolError> {
+pub fn prepare(
+    mut request: EnrolRequest,
+    vision: &mut dyn Vision,
+    clock: &dyn Clock,
+    today: Date,
+) -> Result<Prepared, EnrolError> {
     request.consent.check(Purpose::Recognition, today)?;
-    let name = request.name.checked()?;
-    let tier = checked_text(request.tier, "tier", MAX_TIER_CHARS)?;
-    let note = checked_text(request.note, "note", MAX_NOTE_CHARS)?;
+    let (photos, allow_similar) = (std::mem::take(&mut request.photos), request.allow_similar);
+    let customer = checked(request, clock)?;
 
-    let (shots, mut refused) = usable_shots(request.photos, vision)?;
+    let (shots, mut refused) = usable_shots(photos, vision)?;
     let (shots, outliers) = of_one_person(shots, loosest(&vision.pack().thresholds))?;
     refused.extend(outliers);
     refused.sort_by_key(|(order, _)| *order);
     let refused = refused.into_iter().map(|(_, refused)| refused).collect();
-    let EnrolRequest { language, consent, allow_similar, .. } = request;
-    Ok(Prepared { name, language, tier, note, consent, shots, refused, allow_similar })
+    Ok(Prepared { customer, shots, refused, allow_similar })
 }
 
 impl Prepared {
@@ -171,19 +202,15 @@ impl Prepared {
         rules: EnrolmentRules,
         pack: &PackFacts,
         store: &Store,
-        clock: &dyn Clock,
         today: Date,
     ) -> Result<Enrolled, EnrolError> {
-        let Self { name, language, tier, note, consent, shots, refused, allow_similar } = self;
+        let Self { customer, shots, refused, allow_similar } = self;
         let warnings = look_for_similar(&shots, rules, allow_similar, pack, store, today)?;
-        let id = CustomerId(clock.mint());
         let template =
             |shot: Shot| Template { embedding: shot.embedding, pack: pack.name.clone(), quality: shot.quality };
         let templates: Vec<Template> = shots.into_iter().map(template).collect();
-        let enrolled_at = clock.wall().at;
-        let customer = NewCustomer { id, name, language, tier, note, consent, enrolled_at };
         store.add_customer(&customer, &templates, today)?;
-        Ok(Enrolled { id, accepted: templates.len(), refused, warnings })
+        Ok(Enrolled { id: customer.id, accepted: templates.len(), refused, warnings })
     }
 }
 

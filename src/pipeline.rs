@@ -79,6 +79,8 @@ impl Stage {
 pub struct StepOutcome {
     pub sightings: Vec<Sighting>,
     pub times: Vec<(Stage, Duration)>,
+    /// The part of these times that was spent inside of the models' graphs.
+    pub in_graphs: Duration,
     /// Why shots were refused in this frame.
     pub refused: Vec<QualityReason>,
     /// Tracks that were decided in this frame, with their new decision.
@@ -136,6 +138,7 @@ impl Pipeline {
         let mut outcome = StepOutcome::default();
         let (counter, camera, now) = (frame.counter.clone(), frame.camera.clone(), frame.captured_at);
         let mut watch = StopWatch::start(Arc::clone(&self.clock));
+        let in_graphs = self.vision.in_graphs();
         let picture = frame.into_rgb().map_err(|cause| StepError::BadFrame { camera: camera.clone(), cause })?;
         outcome.times.push(watch.lap(Stage::Decode));
         let detections = self.vision.detect(&picture)?;
@@ -148,6 +151,7 @@ impl Pipeline {
         outcome.times.push(watch.lap(Stage::Embed));
         outcome.decided = self.decide(&tracked);
         outcome.times.push(watch.lap(Stage::Decide));
+        outcome.in_graphs = self.vision.in_graphs().saturating_sub(in_graphs);
         outcome.sightings = tracked
             .iter()
             .map(|t| Sighting {

@@ -1,6 +1,10 @@
 //! From sightings to visits: one visit a stay at a counter, and one greeting a visit.
 //!
-//! Pure state and time: names, phrases, screens and rows are `crate::greeter`'s.
+//! Pure state and time: names, phrases, screens and rows are `crate::greeter`'s. What a card or phone given at the
+//! counter does to a visit is in `entry`.
+
+mod entry;
+mod event;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,64 +14,7 @@ use uuid::Uuid;
 use crate::clock::Monotonic;
 use crate::customer::{Candidate, CustomerId, Decision, Sighting, TrackId, VisitId};
 use crate::face::CounterId;
-
-/// When a stay is a visit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VisitConfig {
-    /// A face must be at the counter this long before anybody is named: people walk past.
-    pub dwell: Duration,
-    /// A customer unseen for this long has left, and their card goes.
-    pub absence: Duration,
-    /// A customer back within this time continues the same visit, without a second greeting.
-    pub merge: Duration,
-}
-
-impl Default for VisitConfig {
-    fn default() -> Self {
-        Self {
-            dwell: Duration::from_millis(400),
-            absence: Duration::from_millis(2500),
-            merge: Duration::from_secs(300),
-        }
-    }
-}
-
-/// How a visit got its customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identification {
-    Matched,
-    /// By the cashier.
-    Confirmed,
-}
-
-/// What the cashier says of a visit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VisitAnswer {
-    Yes,
-    No,
-    Other(CustomerId),
-}
-
-/// What happened at a counter.
-#[derive(Clone, Debug, PartialEq)]
-pub enum VisitEvent {
-    /// A customer is here: greet them, record the visit.
-    Opened { visit: VisitId, counter: CounterId, customer: CustomerId, how: Identification },
-    /// Somebody is here whom the cashier should confirm. Nothing is recorded.
-    Suggested { visit: VisitId, counter: CounterId, candidates: Vec<CustomerId> },
-    /// The customer is back within the merge window: the card again, no greeting.
-    Returned { visit: VisitId, counter: CounterId, customer: CustomerId },
-    /// The cashier said that the greeted customer is right.
-    Confirmed { visit: VisitId, counter: CounterId },
-    /// The cashier said that it is not them. An open visit is void; a suggestion leaves no trace.
-    Rejected { visit: VisitId, counter: CounterId, recorded: bool },
-    /// The cashier said that the visit is another customer's.
-    Reassigned { visit: VisitId, counter: CounterId, customer: CustomerId },
-    /// Nobody of this visit (or suggestion) is seen any more: off the screen.
-    Left { visit: VisitId, counter: CounterId, recorded: bool },
-    /// The merge window has passed: the visit is over.
-    Closed { visit: VisitId, counter: CounterId },
-}
+pub use event::{Identification, VisitAnswer, VisitConfig, VisitEvent};
 
 #[derive(Clone, Debug, PartialEq)]
 enum Who {
@@ -84,6 +31,27 @@ struct Stay {
     seen_at: Monotonic,
     /// Off the screen since then, waiting for the merge window to pass.
     left_at: Option<Monotonic>,
+    /// Whether a card named them, not a face.
+    entered: bool,
+    /// Until then their card, having been entered, keeps them on the screen without being seen.
+    held_until: Option<Monotonic>,
+    /// The cashier was done with them; when they were last seen standing there all the same.
+    dismissed_at: Option<Monotonic>,
+}
+
+impl Stay {
+    fn new(visit: VisitId, who: Who, tracks: HashSet<TrackId>, now: Monotonic) -> Self {
+        Self { visit, who, tracks, seen_at: now, left_at: None, entered: false, held_until: None, dismissed_at: None }
+    }
+
+    fn is_of(&self, customer: CustomerId) -> bool {
+        matches!(&self.who, Who::Customer(who, _) if *who == customer)
+    }
+
+    /// Whether this is a question whose likeliest answer is `customer`.
+    fn asks_for(&self, customer: CustomerId) -> bool {
+        matches!(&self.who, Who::Suggestion(candidates) if candidates.first() == Some(&customer))
+    }
 }
 
 /// A customer the cashier refused: not named here again until they have been out of sight for a while.
@@ -150,7 +118,9 @@ impl Visits {
             }
             (Who::Suggestion(candidates), VisitAnswer::Yes) => self.confirm(now, index, candidates[0]),
             (Who::Suggestion(_), VisitAnswer::Other(customer)) => self.confirm(now, index, customer),
-            (who, VisitAnswer::No) => {
+            (Who::Customer(..), VisitAnswer::Done) => self.dismiss(now, index),
+            // Done with somebody who is only asked about: nobody of those is here.
+            (who, VisitAnswer::No | VisitAnswer::Done) => {
                 let (customers, recorded) = match who {
                     Who::Customer(customer, _) => (vec![customer], true),
                     Who::Suggestion(candidates) => (candidates, false),
@@ -182,19 +152,21 @@ impl Visits {
         given: impl FnOnce(CustomerId) -> VisitEvent,
     ) -> Vec<VisitEvent> {
         self.refused.retain(|r| r.customer != customer);
-        let theirs = |s: &Stay| matches!(&s.who, Who::Customer(c, _) if *c == customer);
         let who = Who::Customer(customer, Identification::Confirmed);
-        let Some(other) = self.stays.iter().position(theirs) else {
+        let Some(other) = self.stays.iter().position(|s| s.is_of(customer)) else {
             self.stays[index].who = who;
             return vec![given(customer)];
         };
         let tracks = std::mem::take(&mut self.stays[index].tracks);
+        let held_until = self.stays[index].held_until;
         let stay = &mut self.stays[other];
         stay.tracks.extend(tracks);
-        (stay.who, stay.seen_at) = (who, now);
+        (stay.who, stay.seen_at, stay.dismissed_at) = (who, now, None);
+        stay.held_until = stay.held_until.max(held_until);
         let mut events = vec![gone];
         if stay.left_at.take().is_some() {
-            events.push(VisitEvent::Returned { visit: stay.visit, counter: self.counter.clone(), customer });
+            let (visit, counter, entered) = (stay.visit, self.counter.clone(), stay.entered);
+            events.push(VisitEvent::Returned { visit, counter, customer, entered });
         }
         self.stays.remove(index);
         events
@@ -221,13 +193,19 @@ impl Visits {
         events
     }
 
-    /// The customers whose visits are not over, on the screen or within the merge window.
-    pub fn customers(&self) -> Vec<CustomerId> {
+    /// The customers whose visits are not over, on the screen or within the merge window, each with whether a card
+    /// named them.
+    pub fn customers(&self) -> Vec<(CustomerId, bool)> {
         let all = self.stays.iter().flat_map(|stay| match &stay.who {
-            Who::Customer(customer, _) => vec![*customer],
-            Who::Suggestion(candidates) => candidates.clone(),
+            Who::Customer(customer, _) => vec![(*customer, stay.entered)],
+            Who::Suggestion(candidates) => candidates.iter().map(|customer| (*customer, false)).collect(),
         });
         all.collect()
+    }
+
+    /// Whether this visit is one that a card or phone opened or brought back.
+    pub fn is_entered(&self, visit: VisitId) -> bool {
+        self.stays.iter().any(|stay| stay.visit == visit && stay.entered)
     }
 
     /// Ends everything: the service stops.
@@ -270,28 +248,34 @@ impl Visits {
         mint: &mut dyn FnMut() -> Uuid,
         events: &mut Vec<VisitEvent>,
     ) {
-        if self.is_confirmed(now, track) || self.is_refused(now, customer) {
+        if self.is_confirmed(now, track) || self.is_refused(now, customer) || self.is_dismissed(now, track, customer) {
             return;
         }
         let counter = self.counter.clone();
-        if let Some(stay) = self.stays.iter_mut().find(|s| matches!(&s.who, Who::Customer(c, _) if *c == customer)) {
+        if let Some(stay) = self.stays.iter_mut().find(|s| s.is_of(customer)) {
             stay.tracks.insert(track);
             // Back after leaving is arriving anew: a passer-by's moment does not bring the card back.
             if stay.left_at.is_some() && !dwelt {
                 return;
             }
             stay.seen_at = now;
-            if stay.left_at.take().is_some() {
-                events.push(VisitEvent::Returned { visit: stay.visit, counter, customer });
+            if dwelt {
+                // From here on a camera tells when they leave, sooner and better than the time of the hold.
+                stay.held_until = None;
             }
+            if stay.left_at.take().is_some() {
+                events.push(VisitEvent::Returned { visit: stay.visit, counter, customer, entered: false });
+            }
+            self.settle_questions(customer, track, events);
             return;
         }
         if !dwelt {
             return;
         }
-        // A suggestion about this very face is answered by the match.
-        let suggested =
-            self.stays.iter().position(|s| matches!(s.who, Who::Suggestion(_)) && s.tracks.contains(&track));
+        // A suggestion about this very face is answered by the match, or one about the customer on another camera.
+        let asked = |wanted: &dyn Fn(&Stay) -> bool| self.stays.iter().position(wanted);
+        let suggested = asked(&|s| matches!(s.who, Who::Suggestion(_)) && s.tracks.contains(&track))
+            .or_else(|| asked(&|s| s.asks_for(customer)));
         let (visit, mut tracks) = match suggested {
             Some(index) => {
                 let stay = self.stays.remove(index);
@@ -300,9 +284,23 @@ impl Visits {
             None => (VisitId(mint()), HashSet::new()),
         };
         tracks.insert(track);
+        self.settle_questions(customer, track, events);
         let who = Who::Customer(customer, Identification::Matched);
-        self.stays.push(Stay { visit, who, tracks, seen_at: now, left_at: None });
+        self.stays.push(Stay::new(visit, who, tracks, now));
         events.push(VisitEvent::Opened { visit, counter, customer, how: Identification::Matched });
+    }
+
+    /// Takes away the questions that a match of `track` with `customer` has answered.
+    fn settle_questions(&mut self, customer: CustomerId, track: TrackId, events: &mut Vec<VisitEvent>) {
+        let counter = &self.counter;
+        self.stays.retain(|stay| {
+            let asks = matches!(stay.who, Who::Suggestion(_));
+            let settled = asks && (stay.asks_for(customer) || stay.tracks.contains(&track));
+            if settled {
+                events.push(VisitEvent::Left { visit: stay.visit, counter: counter.clone(), recorded: false });
+            }
+            !settled
+        });
     }
 
     fn maybe(
@@ -324,6 +322,9 @@ impl Visits {
         }
         let candidates: Vec<CustomerId> = candidates.iter().map(|c| c.customer).collect();
         let Some(best) = candidates.first() else { return };
+        if self.is_dismissed(now, track, *best) {
+            return;
+        }
         // Their best candidate is already here: another camera's, or a worse look of the same face.
         let known = self.stays.iter_mut().find(|s| match &s.who {
             Who::Customer(customer, _) => customer == best && s.left_at.is_none(),
@@ -339,7 +340,7 @@ impl Visits {
         if dwelt {
             let (visit, counter) = (VisitId(mint()), self.counter.clone());
             let who = Who::Suggestion(candidates.clone());
-            self.stays.push(Stay { visit, who, tracks: HashSet::from([track]), seen_at: now, left_at: None });
+            self.stays.push(Stay::new(visit, who, HashSet::from([track]), now));
             events.push(VisitEvent::Suggested { visit, counter, candidates });
         }
     }
@@ -378,7 +379,8 @@ impl Visits {
         let counter = &self.counter;
         self.stays.retain_mut(|stay| {
             let recorded = matches!(stay.who, Who::Customer(..));
-            if stay.left_at.is_none() && now.since(stay.seen_at) >= absence {
+            let is_held = stay.held_until.is_some_and(|until| now < until);
+            if stay.left_at.is_none() && !is_held && now.since(stay.seen_at) >= absence {
                 stay.left_at = Some(now);
                 events.push(VisitEvent::Left { visit: stay.visit, counter: counter.clone(), recorded });
             }

@@ -108,9 +108,9 @@ fn a_bad_value_is_refused_with_its_key_and_what_to_do() {
             "a name of its own",
         ),
         (
-            camera("name = \"b\"\nsource = \"rtsp\"\npath = \"p\""),
+            camera("name = \"b\"\nsource = \"ftp\"\npath = \"p\""),
             "\"source\" in [[counter.camera]]",
-            "scene, video, images",
+            "usb, mjpeg, rtsp, video, images, scene",
         ),
         (camera("name = \"b\"\npath = \"p\""), "lacks the key \"source\"", "add source"),
         (camera("name = \"b\"\nsource = \"video\""), "lacks the key \"path\"", "add path"),
@@ -271,4 +271,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_country_of_phone_numbers_follows_the_language_unless_it_is_given() {
+    let country = |text: &str| parse(text).unwrap().device.country.map(|country| country.code());
+    assert_eq!(country("[device]\nlanguage = \"uk\"\n"), Some("UA"));
+    assert_eq!(country("[device]\nlanguage = \"en\"\n"), None);
+    assert_eq!(country("[device]\nlanguage = \"en\"\ncountry = \"KZ\"\n"), Some("KZ"));
+    let said = fault("[device]\ncountry = \"Ukraine\"\n");
+    assert!(said.contains("\"country\" in [device]") && said.contains("RU, KZ, UA"), "{said}");
+    let said = fault("[visit]\ncard_hold_s = 1\n");
+    assert!(said.contains("\"card_hold_s\" in [visit]") && said.contains("from 5 to 3600"), "{said}");
 }

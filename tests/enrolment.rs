@@ -63,6 +63,7 @@ fn request(name: &str, files: Vec<Vec<u8>>) -> EnrolRequest {
         tier: None,
         note: None,
         consent: consent(),
+        identifiers: Vec::new(),
         photos,
         allow_similar: false,
     }

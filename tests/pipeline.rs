@@ -48,6 +48,7 @@ fn request(name: &str, face: Face, allow_similar: bool) -> EnrolRequest {
         tier: None,
         note: None,
         consent: box_under_test::consent(date(2026, 3, 1)),
+        identifiers: Vec::new(),
         photos,
         allow_similar,
     }
@@ -404,6 +405,7 @@ fn kind(event: &VisitEvent) -> &'static str {
         VisitEvent::Returned { .. } => "returned",
         VisitEvent::Left { .. } => "left",
         VisitEvent::Closed { .. } => "closed",
+        VisitEvent::Held { .. } => "held",
         VisitEvent::Confirmed { .. } | VisitEvent::Rejected { .. } | VisitEvent::Reassigned { .. } => "answered",
     }
 }

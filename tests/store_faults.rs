@@ -270,7 +270,7 @@ fn only_snovas_user_may_look_into_folder_and_files() {
     let store = open(&dir);
     enrol(&store, "Иван");
     assert_eq!(mode(&dir), 0o700);
-    assert_eq!(fs::read_dir(&dir).expect("the folder").count(), 3, "db, log and index");
+    assert_eq!(fs::read_dir(&dir).expect("the folder").count(), 4, "db, log, index and key");
     for entry in fs::read_dir(&dir).expect("the folder") {
         let path = entry.expect("an entry").path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
@@ -325,10 +325,10 @@ fn a_database_of_a_newer_snova_is_refused_and_left_untouched() {
     let device = fresh();
     enrol(&device.store, "Иван");
     drop(device.store);
-    raw(device.dir.path()).pragma_update(None, "user_version", 2).expect("writable");
+    raw(device.dir.path()).pragma_update(None, "user_version", 3).expect("writable");
     let before = fs::read(device.dir.path().join(FILE_NAME)).expect("readable");
     let error = refusal(device.dir.path());
-    assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 3, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("made by a newer Snova"), "{error}");
     assert_eq!(fs::read(device.dir.path().join(FILE_NAME)).expect("readable"), before);
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "web/entries.rs"]
+mod entries;
 #[path = "web/hostile.rs"]
 mod hostile;
 #[path = "support/web_box.rs"]
@@ -44,6 +46,7 @@ async fn picture_of_a_counter_says_who_is_there_and_nothing_more() {
                     "visits": 12,
                     "last_visit": "2026-05-11T09:30:00Z",
                 },
+                "entered": false,
                 "since": "2026-05-12T11:06:55Z",
             },
             {
@@ -63,11 +66,13 @@ async fn picture_of_a_counter_says_who_is_there_and_nothing_more() {
                     },
                 ],
                 "card": null,
+                "entered": false,
                 "since": "2026-05-12T11:06:58Z",
             },
         ],
         "cameras": [{"name": "front", "state": "lost", "since": "2026-05-12T11:03:20Z"}],
         "unsaved_visits": 1,
+        "overloaded": false,
     });
     assert_eq!(body, expected);
     assert_eq!(json_of(get(&shop, "/api/v1/counter")).await, (StatusCode::OK, expected));
@@ -118,6 +123,7 @@ async fn every_answer_reaches_the_greeter_and_its_word_comes_back() {
     for (body, verdict) in [
         (json!({"verdict": "yes"}), Verdict::Yes),
         (json!({"verdict": "no"}), Verdict::No),
+        (json!({"verdict": "done"}), Verdict::Done),
         (other, Verdict::Other(customer(7))),
     ] {
         let sent = tokio::spawn(json_of(answer_to(&shop, visit(4), &body)));
@@ -242,6 +248,17 @@ async fn health_is_good_news_only_when_the_box_does_its_work() {
 }
 
 #[tokio::test]
+async fn an_overloaded_box_says_so() {
+    let overloaded = || snova::web::HealthReport { overloaded: true, ..web_box::report() };
+    let shop = TestBox::with(&["till-1"], |parts| parts.health = std::sync::Arc::new(overloaded)).await;
+    let (status, body) = json_of(get(&shop, "/health")).await;
+    assert_eq!((status, &body["troubles"]), (StatusCode::SERVICE_UNAVAILABLE, &json!(["overloaded"])));
+    shop.show("till-1", CounterState { overloaded: true, ..nobody() });
+    assert_eq!(json_of(get(&shop, "/api/v1/counter")).await.1["overloaded"], true);
+    shop.stop().await;
+}
+
+#[tokio::test]
 async fn metrics_are_lines_that_prometheus_reads() {
     let shop = TestBox::start(&["till-1"]).await;
     shop.show("till-1", with(vec![ivan()]));
@@ -275,9 +292,11 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
         [
             "/",
             "/api/v1/counter",
+            "/api/v1/counter/entries",
             "/api/v1/counter/events",
             "/api/v1/counters",
             "/api/v1/counters/{counter}",
+            "/api/v1/counters/{counter}/entries",
             "/api/v1/counters/{counter}/events",
             "/api/v1/openapi.json",
             "/api/v1/visits/{visit_id}/answer",
@@ -295,11 +314,15 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
                 .replace("{file}", "cashier.js");
             let method: Method = method.to_uppercase().parse().unwrap();
             let mut request = client().request(method.clone(), shop.url(&real));
+            let is_entry = path.ends_with("/entries");
             if method == Method::POST {
-                request = request.json(&json!({"verdict": "yes"}));
+                let body = if is_entry { json!({"entered": "4820"}) } else { json!({"verdict": "yes"}) };
+                request = request.json(&body);
             }
             let sent = tokio::spawn(request.send());
-            if method == Method::POST {
+            if is_entry {
+                shop.hear_entry(Ok(visit(4))).await;
+            } else if method == Method::POST {
                 shop.hear(Ok(())).await;
             }
             let response = sent.await.unwrap().unwrap();

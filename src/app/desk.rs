@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -12,13 +13,16 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 
+use super::Supervision;
+use super::pulse::Carrier;
 use super::watch::Seen;
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic};
+use crate::customer::VisitId;
 use crate::enrolment::load_gallery;
 use crate::face::{CameraId, CounterId};
 use crate::gallery::GalleryHandle;
-use crate::greeter::{Answer, Desk};
+use crate::greeter::{Answer, Desk, Entered, Entry, EntryError};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::vision::PackFacts;
@@ -36,6 +40,7 @@ pub(super) struct Reader {
     pub desk: Desk,
     pub seen: Receiver<Seen>,
     pub answered: mpsc::Receiver<Answer>,
+    pub entered: mpsc::Receiver<Entry>,
     pub store: Arc<Store>,
     pub gallery: GalleryHandle,
     pub pack: PackFacts,
@@ -43,6 +48,8 @@ pub(super) struct Reader {
     pub metrics: Arc<Metrics>,
     pub cameras: Vec<(CounterId, CameraId, watch::Receiver<CameraState>)>,
     pub time_zone: TimeZone,
+    pub alive: Carrier,
+    pub overloaded: Arc<AtomicBool>,
 }
 
 /// What the gallery was loaded from: the store's state, and the date, since consents end with a day.
@@ -70,21 +77,28 @@ impl Reader {
                 // A screen that no longer waits is no error.
                 let _ = reply.send(self.desk.answer(now, visit, verdict));
             }
+            while let Ok(Entry { counter, entered, reply }) = self.entered.try_recv() {
+                let _ = reply.send(self.enter(now, &counter, &entered));
+            }
             if now.since(looked_at) >= LOOK_AT_STORE {
                 looked_at = now;
                 self.follow_store(now, &mut loaded);
             }
             self.show_cameras();
+            self.desk.overloaded(self.overloaded.load(Ordering::Acquire));
             self.desk.tick(now);
             let failed = self.desk.journal().failures();
             self.metrics.commit_failures.inc_by(failed - failures);
+            self.metrics.unsaved_visits.set(i64::try_from(self.desk.journal().unsaved()).unwrap_or(i64::MAX));
             failures = failed;
+            self.alive.carry(now);
             if refreshed_at == Monotonic::default() || now.since(refreshed_at) >= REFRESH_GAUGES {
                 refreshed_at = now;
                 self.refresh_gauges();
             }
         }
         self.answered.close();
+        self.entered.close();
         self.desk.close(self.clock.monotonic());
     }
 
@@ -101,6 +115,15 @@ impl Reader {
         }
     }
 
+    fn enter(&mut self, now: Monotonic, counter: &CounterId, entered: &str) -> Result<VisitId, EntryError> {
+        let Entered { visit, is_new } = self.desk.enter(now, counter, entered)?;
+        if is_new {
+            self.metrics.visits_opened.inc(counter.as_str());
+            tracing::info!(%visit, %counter, "visit opened by card or phone");
+        }
+        Ok(visit)
+    }
+
     fn current(&self) -> Loaded {
         let on = self.clock.wall().at.to_zoned(self.time_zone.clone()).date();
         Loaded { stamp: self.store.change_stamp().ok(), on }
@@ -112,9 +135,10 @@ impl Reader {
         if current == *loaded || current.stamp.is_none() {
             return;
         }
-        match load_gallery(&self.store, &self.pack, current.on) {
+        // Not everybody on a screen is in the gallery: who gave a card need not have a template.
+        let kept = self.desk.keep_live(now);
+        match kept.and_then(|()| load_gallery(&self.store, &self.pack, current.on)) {
             Ok(gallery) => {
-                self.desk.keep_only(now, &|customer| gallery.contains(customer));
                 if gallery.len() != self.gallery.snapshot().len() {
                     tracing::info!(customers = gallery.len(), "gallery changed");
                 }
@@ -139,10 +163,14 @@ impl Reader {
     fn refresh_gauges(&self) {
         for (_, camera, state) in &self.cameras {
             self.metrics.camera_live.set(camera.as_str(), i64::from(*state.borrow() == CameraState::Live));
+            self.metrics.camera_state.set(camera.as_str(), state.borrow().as_str(), &CameraState::NAMES);
         }
         self.metrics.gallery_customers.set(i64::try_from(self.gallery.snapshot().len()).unwrap_or(i64::MAX));
         if let Ok(outbox) = self.store.outbox_status() {
             self.metrics.outbox_depth.set(i64::try_from(outbox.depth).unwrap_or(i64::MAX));
+            self.metrics.outbox_dead.set(i64::try_from(outbox.dead).unwrap_or(i64::MAX));
+            let age_s = outbox.oldest_created_at.map_or(0, |at| self.clock.wall().at.duration_since(at).as_secs());
+            self.metrics.outbox_oldest_age.set(age_s.max(0));
         }
     }
 }
@@ -153,9 +181,12 @@ pub(super) fn health(
     gallery: &GalleryHandle,
     clock: &Arc<dyn Clock>,
     pack: &str,
+    supervision: &Supervision,
+    overloaded: &Arc<AtomicBool>,
 ) -> Arc<dyn Fn() -> HealthReport + Send + Sync> {
     let (store, gallery, clock) = (Arc::clone(store), gallery.clone(), Arc::clone(clock));
-    let (pack, started) = (pack.to_owned(), clock.monotonic());
+    let (pack, started, overloaded) = (pack.to_owned(), clock.monotonic(), Arc::clone(overloaded));
+    let config_refused = Arc::clone(&supervision.config_refused);
     Arc::new(move || {
         let wall = clock.wall();
         let status = store.outbox_status().unwrap_or_default();
@@ -169,6 +200,8 @@ pub(super) fn health(
                 dead: status.dead,
             },
             clock_synchronised: wall.synchronised,
+            config_refused: config_refused.load(Ordering::Relaxed),
+            overloaded: overloaded.load(Ordering::Acquire),
             uptime: clock.monotonic().since(started),
         }
     })

@@ -3,11 +3,15 @@
 //! What each part does is its own; which settings it gets is `app::settings`.
 
 mod desk;
+mod load;
+pub mod passwords;
 mod places;
+mod pulse;
 pub mod settings;
 mod watch;
 
 pub use places::{Places, Unfound};
+pub use pulse::Supervision;
 pub use settings::Settings;
 
 use std::net::SocketAddr;
@@ -32,7 +36,7 @@ use crate::web;
 
 /// Sightings on their way from the vision thread to the desk; full, the vision thread waits (rare, small).
 const SIGHTINGS: usize = 64;
-/// Answers on their way from screens to the desk; full, the screen is told to try again.
+/// Answers, and as many entries, on their way from screens to the desk; full, the screen is told to try again.
 const ANSWERS: usize = 32;
 /// How long the parts together may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(8);
@@ -43,6 +47,7 @@ pub struct Parts {
     pub vision: Box<dyn Vision>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub supervision: Supervision,
 }
 
 /// A running service.
@@ -87,7 +92,7 @@ impl Drop for OnDuty {
 
 /// Starts everything and returns once the page can be opened.
 pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
-    let Parts { store, vision, clock, metrics } = parts;
+    let Parts { store, vision, clock, metrics, supervision } = parts;
     let left_open = store.close_left_open(clock.wall())?;
     if left_open > 0 {
         tracing::info!(visits = left_open, "visits left open by the last run are closed");
@@ -105,14 +110,16 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
 
     let desk = Desk::new(settings.desk.clone(), Arc::clone(&store), Arc::clone(&clock));
     let (answers, answered) = tokio::sync::mpsc::channel(ANSWERS);
-    let counters = Counters::new(desk.screens(), answers);
+    let (entries, entered) = tokio::sync::mpsc::channel(ANSWERS);
+    let counters = Counters::new(desk.screens(), answers, entries);
     let pack = vision.pack().clone();
+    let overloaded = Arc::new(AtomicBool::new(false));
     let parts = web::WebParts {
         counters: counters.clone(),
         languages: settings.desk.counters.iter().cloned().collect(),
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
-        health: desk::health(&store, &gallery, &clock, &pack.name),
+        health: desk::health(&store, &gallery, &clock, &pack.name, &supervision, &overloaded),
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
@@ -120,16 +127,28 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     let web = tokio::spawn(web::serve(listener, parts, web_stop));
 
     let (frames, newest) = newest_frames();
-    let cameras = start_cameras(&settings, &frames, &clock, &cameras_stop)?;
+    let cameras = start_cameras(&settings, &store, &frames, &clock, &cameras_stop)?;
     // The slot closes when the last camera has stopped.
     drop(frames);
     let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
-    let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone());
-    let watcher = watch::Watcher::new(pipeline, newest, sightings, Arc::clone(&metrics), cameras_stop);
+    let pulse = Arc::new(pulse::Pulse::default());
+    let watcher = watch::Watcher {
+        pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
+        frames: newest,
+        sightings,
+        metrics: Arc::clone(&metrics),
+        clock: Arc::clone(&clock),
+        stop: cameras_stop,
+        overloaded: Arc::clone(&overloaded),
+        pulse: Arc::clone(&pulse),
+        cameras: cameras.iter().map(Camera::watch).collect(),
+    };
     let reader = desk::Reader {
+        alive: pulse::Carrier::new(pulse, supervision),
         desk,
         seen,
         answered,
+        entered,
         store,
         gallery: gallery.clone(),
         pack,
@@ -137,6 +156,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         metrics,
         cameras: cameras.iter().map(|c| (c.counter().clone(), c.id().clone(), c.watch())).collect(),
         time_zone: settings.desk.time_zone.clone(),
+        overloaded,
     };
     let threads = vec![
         spawn("vision", failed.on_duty(), move || watcher.run())?,
@@ -147,14 +167,17 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
 
 fn start_cameras(
     settings: &Settings,
+    store: &Arc<Store>,
     frames: &camera::FrameSender,
     clock: &Arc<dyn Clock>,
     stop: &Shutdown,
 ) -> Result<Vec<Camera>> {
     let mut cameras = Vec::new();
     for (config, spec) in &settings.cameras {
-        let spec = spec.clone();
-        let open = move || -> Result<Box<dyn FrameSource>, SourceError> { camera::open(&spec) };
+        let (spec, id, store) = (spec.clone(), config.camera.clone(), Arc::clone(store));
+        let open = move || -> Result<Box<dyn FrameSource>, SourceError> {
+            camera::open(&passwords::with_password(&spec, &id, Some(&store))?)
+        };
         let camera = Camera::start(config.clone(), open, frames.clone(), Arc::clone(clock), stop.clone());
         cameras.push(camera.with_context(|| format!("camera \"{}\": no thread can be started", config.camera))?);
     }

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 
 use super::Places;
 use super::places::Unfound;
-use crate::camera::{CameraConfig, ImagesConfig, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
+use crate::camera::{CameraConfig, ImagesConfig, Login, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
 use crate::enrolment::EnrolmentRules;
@@ -58,6 +58,7 @@ impl Settings {
             desk: DeskConfig {
                 counters: config.counters.iter().map(|c| (c.name.clone(), c.language)).collect(),
                 time_zone: config.device.time_zone.clone(),
+                country: config.device.country,
                 hours: config.greeting,
                 visit: visit(config),
             },
@@ -74,7 +75,8 @@ impl Settings {
 
 /// The visits' part of the configuration.
 pub fn visit(config: &Config) -> VisitConfig {
-    VisitConfig { dwell: config.visit.dwell, absence: config.visit.absence, merge: config.visit.merge }
+    let config::Visit { dwell, absence, merge, card_hold } = config.visit;
+    VisitConfig { dwell, absence, merge, card_hold }
 }
 
 /// The pipeline's part.
@@ -128,7 +130,9 @@ pub fn source(camera: &config::Camera) -> Result<SourceSpec, Unfound> {
 }
 
 fn network(network: &config::Network) -> NetworkConfig {
-    NetworkConfig { url: network.url.clone(), login: None }
+    // The password comes from the store when the camera is opened: see `passwords`.
+    let login = network.user.clone().map(|user| Login { user, password: String::new() });
+    NetworkConfig { url: network.url.clone(), login }
 }
 
 /// A video file, at the rate of recordings.

@@ -3,11 +3,16 @@
 //! What looking means is `crate::pipeline`'s.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use crate::camera::{FrameReceiver, Taken};
-use crate::clock::Monotonic;
+use tokio::sync::watch;
+
+use super::load::{Change, Load};
+use super::pulse::Pulse;
+use crate::camera::{CameraState, FrameReceiver, Taken};
+use crate::clock::{Clock, Monotonic};
 use crate::customer::{Decision, Sighting};
 use crate::face::{CameraId, CounterId};
 use crate::pipeline::{Pipeline, StepError, StepOutcome};
@@ -26,34 +31,35 @@ pub(super) struct Seen {
 }
 
 pub(super) struct Watcher {
-    pipeline: Pipeline,
-    frames: FrameReceiver,
-    sightings: SyncSender<Seen>,
-    metrics: Arc<Metrics>,
-    stop: Shutdown,
-    /// Whether the last frame failed, so that a lasting fault is said once.
-    failing: bool,
+    pub pipeline: Pipeline,
+    pub frames: FrameReceiver,
+    pub sightings: SyncSender<Seen>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    pub stop: Shutdown,
+    /// Whether the box does not keep up with its cameras.
+    pub overloaded: Arc<AtomicBool>,
+    pub pulse: Arc<Pulse>,
+    pub cameras: Vec<watch::Receiver<CameraState>>,
 }
 
 impl Watcher {
-    pub fn new(
-        pipeline: Pipeline,
-        frames: FrameReceiver,
-        sightings: SyncSender<Seen>,
-        metrics: Arc<Metrics>,
-        stop: Shutdown,
-    ) -> Self {
-        Self { pipeline, frames, sightings, metrics, stop, failing: false }
-    }
-
     /// Until the stop is asked. Without any camera (or after the last recording's end) it waits for it.
     pub fn run(mut self) {
         let mut skipped = std::collections::HashMap::new();
+        let mut load = Load::default();
+        // Whether the last frame failed, so that a lasting fault is said once.
+        let mut failing = false;
         while !self.stop.is_asked() {
+            self.judge_load(&mut load);
             let frame = match self.frames.take(PATIENCE) {
                 Taken::Frame(frame) => frame,
-                Taken::Nothing => continue,
+                Taken::Nothing => {
+                    self.beat_without_frame();
+                    continue;
+                }
                 Taken::Closed => {
+                    self.beat_without_frame();
                     self.stop.wait_for(PATIENCE);
                     continue;
                 }
@@ -62,9 +68,15 @@ impl Watcher {
             let total = self.frames.skipped(&camera);
             let before = skipped.insert(camera.clone(), total).unwrap_or(0);
             self.metrics.frames_skipped.inc_by(camera.as_str(), total.saturating_sub(before));
-            self.metrics.frames_captured.inc_by(camera.as_str(), 1 + total.saturating_sub(before));
+            let given = 1 + total.saturating_sub(before);
+            self.metrics.frames_captured.inc_by(camera.as_str(), given);
+            load.looked(&camera, self.clock.monotonic(), given);
             let outcome = self.pipeline.step(frame);
-            self.note_trouble(&camera, outcome.as_ref().err());
+            note_trouble(&mut failing, &camera, outcome.as_ref().err());
+            // A picture that is broken is the camera's fault; models that fail are ours, and no progress.
+            if !matches!(outcome, Err(StepError::Vision(_))) {
+                self.pulse.beat();
+            }
             let Ok(outcome) = outcome else { continue };
             self.count(&camera, &outcome);
             let seen = Seen { counter, camera, captured_at, sightings: outcome.sightings };
@@ -74,11 +86,28 @@ impl Watcher {
         }
     }
 
-    fn note_trouble(&mut self, camera: &CameraId, error: Option<&StepError>) {
-        if let Some(error) = error.filter(|_| !self.failing) {
-            tracing::warn!(%camera, %error, "a frame could not be looked at");
+    /// No frame is progress only where it is known why: a camera that is said to be live owes one.
+    fn beat_without_frame(&self) {
+        if self.cameras.iter().all(|state| *state.borrow() != CameraState::Live) {
+            self.pulse.beat();
         }
-        self.failing = error.is_some();
+    }
+
+    /// Says once when the box no longer keeps up, and once when it does again.
+    fn judge_load(&self, load: &mut Load) {
+        let Some(change) = load.judge(self.clock.monotonic()) else { return };
+        match &change {
+            Change::Overloaded { camera, given_fps, looked_at_fps } => tracing::warn!(
+                %camera,
+                given_fps,
+                looked_at_fps,
+                "overloaded: names come late; give cameras a lower rate or size, or fewer cameras to this box"
+            ),
+            Change::Over => tracing::info!("no longer overloaded"),
+        }
+        let overloaded = change != Change::Over;
+        self.metrics.overloaded.set(i64::from(overloaded));
+        self.overloaded.store(overloaded, Ordering::Release);
     }
 
     fn count(&self, camera: &CameraId, outcome: &StepOutcome) {
@@ -86,6 +115,7 @@ impl Watcher {
         for (stage, took) in &outcome.times {
             self.metrics.stage_seconds.observe(stage.as_str(), *took);
         }
+        self.metrics.graphs_seconds.observe(outcome.in_graphs);
         for reason in &outcome.refused {
             self.metrics.refused_shots.inc(reason.as_str());
         }
@@ -99,4 +129,11 @@ impl Watcher {
             self.metrics.decisions.inc(decided);
         }
     }
+}
+
+fn note_trouble(failing: &mut bool, camera: &CameraId, error: Option<&StepError>) {
+    if let Some(error) = error.filter(|_| !*failing) {
+        tracing::warn!(%camera, %error, "a frame could not be looked at");
+    }
+    *failing = error.is_some();
 }

@@ -19,6 +19,7 @@ mod slot;
 mod source;
 mod status;
 mod supervisor;
+mod usb;
 mod video;
 
 pub use images::{ImagesConfig, ImagesSource};
@@ -30,6 +31,9 @@ pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};
 pub use source::{Login, NetworkConfig, SceneScript, SourceSpec, UsbConfig, UsbFormat, open};
 pub use supervisor::{Camera, CameraConfig};
+pub use usb::{
+    Offers, PictureRate, UsbDevice, UsbOffer, UsbSource, arguments as usb_arguments, send_usb_pictures, usb_devices,
+};
 pub use video::{VideoConfig, VideoSource};
 
 use std::sync::Arc;
@@ -138,6 +142,23 @@ pub enum CameraState {
     },
     /// A recording that has come to its end.
     Ended,
+}
+
+impl CameraState {
+    /// Every name that [`Self::as_str`] gives.
+    pub const NAMES: [&'static str; 6] = ["starting", "live", "stalled", "lost", "refused", "ended"];
+
+    /// A stable name for metrics and programs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Stalled { .. } => "stalled",
+            Self::Lost { .. } => "lost",
+            Self::Refused { .. } => "refused",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 /// The slowest and the fastest a recording may be played.

@@ -5,12 +5,12 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::face::{CameraId, Frame};
+use crate::face::{CameraId, CounterId, Frame};
 
 /// A fresh pair: clone the sender into each camera, give the receiver to the vision thread.
 pub fn newest_frames() -> (FrameSender, FrameReceiver) {
     let shared = Arc::new(Shared {
-        slots: Mutex::new(Slots { cameras: Vec::new(), turn: 0, senders: 1, receiver: true }),
+        slots: Mutex::new(Slots { cameras: Vec::new(), turns: 0, senders: 1, receiver: true }),
         changed: Condvar::new(),
     });
     (FrameSender(Arc::clone(&shared)), FrameReceiver(shared))
@@ -38,14 +38,17 @@ struct Shared {
 
 struct Slots {
     cameras: Vec<Slot>,
-    /// Whose turn it is, so that a fast camera does not starve a slow one.
-    turn: usize,
+    /// How many frames were given so far.
+    turns: u64,
     senders: usize,
     receiver: bool,
 }
 
 struct Slot {
+    counter: CounterId,
     camera: CameraId,
+    /// The turn in which it was served last; 0 before the first.
+    served: u64,
     frame: Option<Frame>,
     skipped: u64,
 }
@@ -60,8 +63,8 @@ impl FrameSender {
         match slots.cameras.iter_mut().find(|slot| slot.camera == frame.camera) {
             Some(slot) => slot.skipped += u64::from(slot.frame.replace(frame).is_some()),
             None => {
-                let camera = frame.camera.clone();
-                slots.cameras.push(Slot { camera, frame: Some(frame), skipped: 0 });
+                let (counter, camera) = (frame.counter.clone(), frame.camera.clone());
+                slots.cameras.push(Slot { counter, camera, served: 0, frame: Some(frame), skipped: 0 });
             }
         }
         drop(slots);
@@ -89,7 +92,7 @@ impl Drop for FrameSender {
 }
 
 impl FrameReceiver {
-    /// Waits up to `limit` for a frame; cameras are served in turn. Wakes at once for a frame and for the
+    /// Waits up to `limit` for a frame; counters are served in turn, and in each its cameras. Wakes at once for a frame and for the
     /// end of the last camera.
     pub fn take(&self, limit: Duration) -> Taken {
         let slots = self.0.lock();
@@ -131,16 +134,18 @@ impl Slots {
         self.cameras.iter().any(|slot| slot.frame.is_some())
     }
 
+    /// The counter that was served least recently comes first, and of its cameras the one served least recently: so a
+    /// fast camera does not starve a slow one, and a counter with three cameras gets no more than one with a single.
     fn take_in_turn(&mut self) -> Option<Frame> {
-        let count = self.cameras.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            if let Some(frame) = self.cameras[index].frame.take() {
-                self.turn = (index + 1) % count;
-                return Some(frame);
-            }
-        }
-        None
+        let served = |counter: &CounterId| {
+            self.cameras.iter().filter(|slot| slot.counter == *counter).map(|slot| slot.served).max()
+        };
+        let waiting = self.cameras.iter().enumerate().filter(|(_, slot)| slot.frame.is_some());
+        let (next, _) = waiting.min_by_key(|(_, slot)| (served(&slot.counter), slot.served))?;
+        self.turns += 1;
+        let slot = &mut self.cameras[next];
+        slot.served = self.turns;
+        slot.frame.take()
     }
 }
 
@@ -150,11 +155,15 @@ mod tests {
 
     use super::*;
     use crate::clock::Monotonic;
-    use crate::face::{CounterId, Pixels};
+    use crate::face::Pixels;
 
     fn frame(camera: &str, seq: u64) -> Frame {
+        frame_at("till-1", camera, seq)
+    }
+
+    fn frame_at(counter: &str, camera: &str, seq: u64) -> Frame {
         Frame {
-            counter: CounterId::new("till-1"),
+            counter: CounterId::new(counter),
             camera: CameraId::new(camera),
             seq,
             captured_at: Monotonic::default(),
@@ -193,6 +202,59 @@ mod tests {
             *served.entry(camera).or_insert(0) += 1;
         }
         assert_eq!((served["fast"], served["slow"]), (150, 150));
+    }
+
+    /// Cameras at their own rates before a slow pair of eyes, in simulated time: (counter, camera, frames a second).
+    fn looks(cameras: &[(&str, &str, u64)], look_ms: u64, seconds: u64) -> HashMap<String, HashMap<String, u64>> {
+        let (sender, receiver) = newest_frames();
+        let mut looked: HashMap<String, HashMap<String, u64>> = HashMap::new();
+        let mut free_at = 0;
+        for ms in 0..seconds * 1000 {
+            for (counter, camera, fps) in cameras.iter().filter(|(_, _, fps)| ms * fps / 1000 != (ms + 1) * fps / 1000)
+            {
+                sender.put(frame_at(counter, camera, ms * fps / 1000));
+            }
+            if ms >= free_at
+                && let Taken::Frame(frame) = receiver.take(Duration::ZERO)
+            {
+                free_at = ms + look_ms;
+                let of_counter = looked.entry(frame.counter.to_string()).or_default();
+                *of_counter.entry(frame.camera.to_string()).or_default() += 1;
+            }
+        }
+        looked
+    }
+
+    #[test]
+    fn under_overload_every_counter_gets_the_same_however_many_and_fast_its_cameras_are() {
+        let cameras = [
+            ("till-1", "1-left", 30),
+            ("till-1", "1-front", 12),
+            ("till-1", "1-right", 60),
+            ("till-2", "2-front", 25),
+            ("till-3", "3-left", 7),
+            ("till-3", "3-right", 15),
+        ];
+        let looked = looks(&cameras, 100, 60);
+        let counters: Vec<u64> = looked.values().map(|cameras| cameras.values().sum()).collect();
+        let spread = |counts: &mut dyn Iterator<Item = u64>| {
+            let counts: Vec<u64> = counts.collect();
+            counts.iter().max().unwrap() - counts.iter().min().unwrap()
+        };
+        assert_eq!(counters.len(), 3);
+        assert!(counters.iter().sum::<u64>() >= 599, "no look was wasted: {counters:?}");
+        assert!(spread(&mut counters.iter().copied()) <= 1, "{looked:?}");
+        for of_counter in looked.values() {
+            assert!(spread(&mut of_counter.values().copied()) <= 1, "{looked:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_slow_counter_leaves_over_the_others_use() {
+        let looked = looks(&[("till-1", "1", 30), ("till-2", "2", 2)], 100, 60);
+        let (fast, slow) = (looked["till-1"]["1"], looked["till-2"]["2"]);
+        assert!((118..=120).contains(&slow), "every frame of the slow one is looked at: {slow}");
+        assert!(fast >= 470, "and the rest is the fast one's: {fast}");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{
-    FrameSource, ImagesConfig, ImagesSource, MjpegSource, RtspSource, Scene, SceneSource, SourceError, VideoConfig,
-    VideoSource,
+    FrameSource, ImagesConfig, ImagesSource, MjpegSource, RtspSource, Scene, SceneSource, SourceError, UsbSource,
+    VideoConfig, VideoSource,
 };
 
 /// Where a camera's pictures come from.
@@ -110,11 +110,8 @@ pub fn open(spec: &SourceSpec) -> Result<Box<dyn FrameSource>, SourceError> {
         }
         SourceSpec::Video(config) => Box::new(VideoSource::open(config)?),
         SourceSpec::Images(config) => Box::new(ImagesSource::open(config)?),
+        SourceSpec::Usb(config) => Box::new(UsbSource::open(config)?),
         SourceSpec::Mjpeg(config) => Box::new(MjpegSource::open(config)?),
         SourceSpec::Rtsp(config) => Box::new(RtspSource::open(config)?),
-        // USB cameras come with the next commits.
-        SourceSpec::Usb(_) => {
-            return Err(SourceError::new("this kind of camera is not built in yet"));
-        }
     })
 }

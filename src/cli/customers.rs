@@ -1,4 +1,4 @@
-//! `snova customers`: who is enrolled, what is kept of them, and erasure.
+//! `snova customers`: who is enrolled, what is kept of them, their cards and phones, and erasure.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -6,12 +6,14 @@ use serde_json::json;
 
 use super::out;
 use crate::config::Config;
-use crate::customer::{Customer, CustomerId, Purpose};
+use crate::customer::{Customer, CustomerId, Identifier, Purpose};
 use crate::enrolment;
-use crate::store::StoreError;
+use crate::store::{KeptIdentifier, StoreError};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  snova customers list\n  snova customers erase 0193…")]
+#[command(
+    after_help = "Examples:\n  snova customers list\n  snova customers link 0193… --card 4820000123456\n  snova customers erase 0193…"
+)]
 pub struct CustomersArgs {
     #[command(subcommand)]
     command: CustomersCommand,
@@ -34,16 +36,47 @@ enum CustomersCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Give an enrolled customer cards or phones by which they are greeted too
+    #[command(after_help = "Examples:
+  snova customers link 0193… --card 4820000123456
+  snova customers link 0193… --phone +79123456789")]
+    Link {
+        id: CustomerId,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Take cards or phones from a customer
+    #[command(after_help = "Examples:
+  snova customers unlink 0193… --card 4820000123456
+  snova customers unlink 0193… --all")]
+    Unlink {
+        id: CustomerId,
+        #[command(flatten)]
+        given: Given,
+        /// Every card and phone of theirs
+        #[arg(long, conflicts_with_all = ["card", "phone"])]
+        all: bool,
+    },
     /// Erase a customer for ever, everywhere on this box; the CRM is told
     #[command(after_help = "Examples:\n  snova customers erase 0193…")]
     Erase { id: CustomerId },
+}
+
+#[derive(Args)]
+struct Given {
+    /// A card's code as the scanner reads it; may be repeated
+    #[arg(long, value_name = "CODE")]
+    card: Vec<String>,
+    /// A phone number; may be repeated
+    #[arg(long, value_name = "NUMBER")]
+    phone: Vec<String>,
 }
 
 pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
     let store = super::existing_store(config)?;
     let clock = super::system_clock();
     let today = super::today(config, &*clock);
-    let live = |c: &Customer| c.consent.is_live(Purpose::Recognition, today);
+    let live = |c: &Customer| c.consent.is_live(Purpose::CardGreeting, today);
     match args.command {
         CustomersCommand::List { json } => {
             let customers = store.map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
@@ -53,16 +86,40 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
                 out::line("nobody is enrolled; enrol somebody with `snova enrol`");
             }
             for customer in customers.iter().filter(|_| !json) {
-                let consent = if live(customer) { "" } else { "  (consent not live: not recognised)" };
+                let consent = if live(customer) { "" } else { "  (consent not live: not greeted)" };
                 let card = &customer.card;
                 out::line(format_args!("{}  {}  visits {}{consent}", customer.id, customer.name.full(), card.visits));
             }
         }
         CustomersCommand::Show { id, json } => {
-            let customer = store.map_or(Ok(None), |store| store.customer(id))?;
-            let customer = customer.ok_or(StoreError::UnknownCustomer(id))?;
-            let view = view(&customer, live(&customer));
+            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
+            let customer = store.customer(id)?.ok_or(StoreError::UnknownCustomer(id))?;
+            let mut view = view(&customer, live(&customer));
+            view["identifiers"] = store.identifiers(id)?.iter().map(identifier).collect();
             if json { out::line(view) } else { out::line(format_args!("{view:#}")) }
+        }
+        CustomersCommand::Link { id, given } => {
+            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
+            let given = given.identifiers(config)?;
+            store.add_identifiers(id, &given, clock.wall(), today)?;
+            out::line(format_args!("customer {id} is greeted by {} now", listed(&given)));
+        }
+        CustomersCommand::Unlink { id, given, all } => {
+            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
+            if all {
+                let taken = store.remove_identifiers(id)?;
+                out::line(format_args!("customer {id} has no card and no phone any more ({taken} taken)"));
+                return Ok(());
+            }
+            for identifier in given.identifiers(config)? {
+                if !store.remove_identifier(id, &identifier)? {
+                    anyhow::bail!(
+                        "customer {id} has no {} like that; look with `snova customers show {id}`",
+                        identifier.kind()
+                    );
+                }
+                out::line(format_args!("customer {id} is not greeted by {} any more", listed(&[identifier])));
+            }
         }
         CustomersCommand::Erase { id } => {
             let store = store.ok_or(StoreError::UnknownCustomer(id))?;
@@ -74,6 +131,27 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+impl Given {
+    fn identifiers(&self, config: &Config) -> Result<Vec<Identifier>> {
+        let given = super::identifiers(&self.card, &self.phone, config)?;
+        anyhow::ensure!(!given.is_empty(), "no card and no phone was given; give --card CODE or --phone NUMBER");
+        Ok(given)
+    }
+}
+
+fn listed(identifiers: &[Identifier]) -> String {
+    let each = identifiers.iter().map(|identifier| format!("{} {}", identifier.kind(), identifier.masked()));
+    each.collect::<Vec<_>>().join(" and ")
+}
+
+/// Enough to tell one from another, and no more: the output of a command is seen over shoulders.
+fn identifier(kept: &KeptIdentifier) -> serde_json::Value {
+    match &kept.identifier {
+        Some(identifier) => json!({ "kind": kept.kind.as_str(), "masked": identifier.masked() }),
+        None => json!({ "kind": kept.kind.as_str(), "lost": "sealed with another device key; give it again" }),
+    }
 }
 
 fn view(customer: &Customer, live: bool) -> serde_json::Value {

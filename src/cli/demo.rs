@@ -10,7 +10,7 @@ use clap::Args;
 use super::out;
 use super::run::{refuse_busy_port, until_stopped};
 use crate::app::settings::{self, Settings};
-use crate::app::{self, Parts, Places};
+use crate::app::{self, Parts, Places, Supervision};
 use crate::camera::{CameraConfig, DEMO_SCENE, SceneScript, SourceSpec};
 use crate::clock::{Clock, WallTime};
 use crate::config::Config;
@@ -73,7 +73,13 @@ pub fn run(args: DemoArgs) -> Result<()> {
     };
     let script = SceneScript::BuiltIn { name: "the demo scene", text: DEMO_SCENE };
     settings.cameras.push((camera, SourceSpec::Scene { script, media, repeat: true }));
-    let parts = Parts { store, vision: Box::new(vision), clock, metrics: Arc::new(Metrics::new()) };
+    let parts = Parts {
+        store,
+        vision: Box::new(vision),
+        clock,
+        metrics: Arc::new(Metrics::new()),
+        supervision: Supervision::default(),
+    };
     runtime.block_on(async {
         let service = app::start(settings, parts).await?;
         out::line(format_args!("The cashier's screen: http://{}/", service.address()));
@@ -140,6 +146,7 @@ fn enrol_sample(
             valid_until: None,
             withdrawn_at: None,
         },
+        identifiers: Vec::new(),
         photos: photos.collect::<Result<_>>()?,
         allow_similar: false,
     };

@@ -1,4 +1,4 @@
-//! `snova enrol`: a customer who has consented, from photographs.
+//! `snova enrol`: a customer who has consented, from photographs, or with a card or phone.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::out;
 use crate::app::settings;
 use crate::config::Config;
 use crate::customer::{Consent, ConsentMethod, FormOfAddress, Gender, PersonName, Purpose};
-use crate::enrolment::{EnrolRequest, Photo, prepare};
+use crate::enrolment::{EnrolRequest, Photo, enrol_without_photos, prepare};
 use crate::i18n::Language;
 use crate::vision::Vision;
 
@@ -19,7 +19,9 @@ use crate::vision::Vision;
   snova enrol --given Иван --patronymic Петрович --family Соколов \\
       --consent-on 2026-11-20 --consent-method paper-form ivan-1.jpg ivan-2.jpg ivan-3.jpg
   snova enrol --given Іван --family Шевченко --gender m --address title-family --language uk \\
-      --consent-on 2026-11-20 --consent-method signed-on-screen photo.jpg")]
+      --consent-on 2026-11-20 --consent-method signed-on-screen photo.jpg
+  snova enrol --given Анна --card 4820000123456 --phone +79123456789 \\
+      --consent-on 2026-11-20 --consent-method paper-form")]
 pub struct EnrolArgs {
     #[arg(long)]
     given: String,
@@ -57,11 +59,18 @@ pub struct EnrolArgs {
     /// The customer did not agree that visits are sent to the CRM
     #[arg(long)]
     no_visit_records: bool,
+    /// A card's code as the scanner reads it; may be repeated
+    #[arg(long, value_name = "CODE")]
+    card: Vec<String>,
+    /// A phone number; may be repeated
+    #[arg(long, value_name = "NUMBER")]
+    phone: Vec<String>,
     /// Enrol although the face resembles a customer who is enrolled already (twins)
     #[arg(long)]
     allow_similar: bool,
-    /// Three or more photographs of the face from different days are best
-    #[arg(required = true, value_name = "PHOTO")]
+    /// Three or more photographs of the face from different days are best; none for a customer who is to be greeted
+    /// by card or phone alone
+    #[arg(required_unless_present_any = ["card", "phone"], value_name = "PHOTO")]
     photos: Vec<PathBuf>,
 }
 
@@ -71,7 +80,10 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
             "nobody is enrolled without a consent; give --consent-on YYYY-MM-DD and --consent-method (paper-form, signed-on-screen, own-device)"
         );
     };
-    let mut purposes = vec![Purpose::Recognition];
+    let identifiers = super::identifiers(&args.card, &args.phone, config)?;
+    let mut purposes = Vec::new();
+    purposes.extend((!args.photos.is_empty()).then_some(Purpose::Recognition));
+    purposes.extend((!identifiers.is_empty()).then_some(Purpose::CardGreeting));
     purposes.extend((!args.no_visit_records).then_some(Purpose::VisitRecords));
     let consent = Consent { given_on, method, purposes, valid_until: args.consent_until, withdrawn_at: None };
     let photos = args.photos.iter().map(|path| {
@@ -92,17 +104,23 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
         tier: args.tier,
         note: args.note,
         consent,
+        identifiers,
         photos: photos.collect::<Result<_>>()?,
         allow_similar: args.allow_similar,
     };
     let clock = super::system_clock();
     let today = super::today(config, &*clock);
     // A consent that does not hold is refused before a model is loaded, a photo before there is a store.
-    request.consent.check(Purpose::Recognition, today)?;
+    request.consent.check(Purpose::CardGreeting, today)?;
+    if request.photos.is_empty() {
+        let id = enrol_without_photos(request, &*super::open_store(config)?, &*clock, today)?;
+        out::line(format_args!("enrolled as {id} without photos: greeted by card or phone alone"));
+        return Ok(());
+    }
     let mut vision = super::open_calibrated_vision(config)?;
-    let prepared = prepare(request, &mut vision, today)?;
+    let prepared = prepare(request, &mut vision, &*clock, today)?;
     let store = super::open_store(config)?;
-    let enrolled = prepared.enrol(settings::enrolment(config), vision.pack(), &store, &*clock, today)?;
+    let enrolled = prepared.enrol(settings::enrolment(config), vision.pack(), &store, today)?;
     for refused in &enrolled.refused {
         out::line(format_args!("not used: {}: {}", refused.label, refused.reason));
     }

@@ -2,13 +2,17 @@
 //!
 //! The commands are thin; what they do is in the rooms. Errors become exit codes in `main`.
 
+mod camera_child;
+mod cameras;
 mod check;
+mod completions;
 mod customers;
 mod demo;
 mod enrol;
 mod eval;
 mod identify;
 mod known;
+mod look;
 mod models;
 mod out;
 mod replay;
@@ -16,16 +20,18 @@ mod run;
 pub mod setup;
 mod truth;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::app::{Places, settings};
+use crate::app::{Places, passwords, settings};
 use crate::camera;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::customer::Identifier;
 use crate::store::{self, Store};
 use crate::telemetry;
 use crate::vault::Seal;
@@ -48,9 +54,9 @@ enum Command {
     Run(run::RunArgs),
     /// Play the built-in scene with sample customers; needs no camera and keeps nothing
     Demo(demo::DemoArgs),
-    /// Enrol a customer who has consented, from photographs
+    /// Enrol a customer who has consented, from photographs or with a card or phone
     Enrol(enrol::EnrolArgs),
-    /// List, show or erase customers
+    /// List, show or erase customers, and give them cards and phones
     Customers(customers::CustomersArgs),
     /// Say whom a photograph shows, as the counter would
     Identify(identify::IdentifyArgs),
@@ -60,10 +66,19 @@ enum Command {
     Eval(eval::EvalArgs),
     /// List or verify the model packs
     Models(models::ModelsArgs),
+    /// List the cameras of this box, plugged in and configured, or look through one
+    Cameras(cameras::CamerasArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
     Setup(setup::SetupArgs),
+    /// Print what a shell needs to complete the commands
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(completions::ManArgs),
+    /// Read a camera for Snova itself
+    #[command(hide = true)]
+    CameraChild(camera_child::CameraChildArgs),
 }
 
 /// How a command ended that could do its work; `main` makes an exit code of it.
@@ -83,22 +98,45 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Check(args) => return Ok(check::run(&args, config)),
         Command::Setup(args) => setup::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(&args, config),
+        Command::Completions(args) => return completions::completions(&args),
+        Command::Man(args) => return completions::man(&args),
+        Command::CameraChild(args) => camera_child::run(args),
         command => {
             let config = Config::load(config)?;
+            // What a command has to say belongs to whoever called it, not into the service's log file.
             telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
             match command {
-                Command::Run(args) => run::run(&args, config),
                 Command::Enrol(args) => enrol::run(args, &config),
                 Command::Customers(args) => customers::run(args, &config),
                 Command::Identify(args) => identify::run(&args, &config),
                 Command::Replay(args) => replay::run(&args, &config),
                 Command::Eval(args) => eval::run(&args, &config),
                 Command::Models(args) => models::run(&args, &config),
-                Command::Setup(_) | Command::Demo(_) | Command::Check(_) => Ok(()),
+                Command::Cameras(args) => cameras::run(args, &config),
+                Command::Setup(_)
+                | Command::Demo(_)
+                | Command::Check(_)
+                | Command::Run(_)
+                | Command::Completions(_)
+                | Command::Man(_)
+                | Command::CameraChild(_) => Ok(()),
             }
         }
     }?;
     Ok(Outcome::Done)
+}
+
+/// The service's log: standard error, or the configured file.
+fn init_logging(config: &Config) -> Result<telemetry::Logging> {
+    let level = config.log.level.as_str();
+    match &config.log.file {
+        None => Ok(telemetry::init_logging(level, std::io::stderr)?),
+        Some(path) => {
+            let file = telemetry::LogFile::open(path, config.log.max_mb.saturating_mul(1_000_000))?;
+            Ok(telemetry::init_logging_to_file(level, file)?)
+        }
+    }
 }
 
 /// The configured pack, opened on the configured runtime.
@@ -139,8 +177,22 @@ fn existing_store(config: &Config) -> Result<Option<Arc<Store>>> {
     if there { open_store(config).map(Some) } else { Ok(None) }
 }
 
+/// Where a configured camera's pictures come from; with its password, where it has a user.
+fn camera_spec(camera: &config::Camera, config: &Config) -> Result<camera::SourceSpec> {
+    let store = existing_store(config)?;
+    Ok(passwords::with_password(&settings::source(camera)?, &camera.name, store.as_deref())?)
+}
+
 fn open_store(config: &Config) -> Result<Arc<Store>> {
     Ok(Arc::new(Store::open(&settings::store(config), Seal::plain())?))
+}
+
+/// Cards and phones as they were given, each once.
+fn identifiers(cards: &[String], phones: &[String], config: &Config) -> Result<Vec<Identifier>> {
+    let cards = cards.iter().map(|code| Identifier::card(code));
+    let phones = phones.iter().map(|number| Identifier::phone(number, config.device.country));
+    let all: BTreeSet<Identifier> = cards.chain(phones).collect::<Result<_, _>>()?;
+    Ok(all.into_iter().collect())
 }
 
 fn system_clock() -> Arc<dyn Clock> {

@@ -17,3 +17,9 @@ pub fn progress(what: &str, done: usize, of: usize) {
         let _ = write!(error, "\r{what}: {done} of {of}{end}");
     }
 }
+
+/// A whole document, as it is.
+pub fn bytes(document: &[u8]) {
+    // As above: a pager that was closed is no fault.
+    let _ = std::io::stdout().write_all(document);
+}

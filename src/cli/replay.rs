@@ -192,8 +192,11 @@ impl Replay {
             VisitEvent::Left { visit, recorded: true, .. } => (visit, "left", "left:"),
             VisitEvent::Left { visit, recorded: false, .. } => (visit, "suggestion_gone", "left unanswered:"),
             VisitEvent::Closed { visit, .. } => (visit, "visit_closed", "visit over:"),
-            // Nobody answers a replay.
-            VisitEvent::Confirmed { .. } | VisitEvent::Rejected { .. } | VisitEvent::Reassigned { .. } => return,
+            // Nobody answers a replay, and nobody gives a card.
+            VisitEvent::Confirmed { .. }
+            | VisitEvent::Rejected { .. }
+            | VisitEvent::Reassigned { .. }
+            | VisitEvent::Held { .. } => return,
         };
         let customers = self.whose.get(visit).map(Vec::as_slice).unwrap_or_default();
         let (at, counter) = (self.clock.monotonic().0, &self.counter);

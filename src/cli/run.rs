@@ -1,61 +1,284 @@
-//! `snova run`: the service, until it is told to stop.
+//! `snova run`: the service, until it is told to stop; with every reload of its configuration.
+//!
+//! What a service consists of is `crate::app`'s. systemd's signs are sent from here.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::out;
 use crate::app::settings::{self, Settings};
-use crate::app::{self, Parts, Service};
-use crate::config::Config;
-use crate::telemetry::Metrics;
+use crate::app::{self, Parts, Service, Supervision};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, Document};
+use crate::store::Store;
+use crate::telemetry::{Logging, Metrics};
+use crate::vision::Vision;
 use crate::web;
 
 /// Held by the one service of a data folder.
 pub(super) const LOCK: &str = "snova.lock";
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  snova run\n  snova run --config /etc/snova/snova.toml")]
+#[command(
+    after_help = "SIGHUP reads the configuration anew (systemctl reload snova): it is checked as a whole before it
+holds, and a file with faults changes nothing. A service that finds faults at its start runs by the last good
+configuration and says so in the log and at /health. SIGTERM or Ctrl-C stops in order.
+
+Examples:
+  snova run
+  snova run --config /etc/snova/snova.toml"
+)]
 pub struct RunArgs {}
 
-pub fn run(_: &RunArgs, config: Config) -> Result<()> {
-    let settings = Settings::from_config(&config)?;
-    let vision = Box::new(super::open_calibrated_vision(&config)?);
+pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
+    let (document, config, faults) = first_configuration(path)?;
+    let logging = super::init_logging(&config)?;
     let runtime = super::runtime()?;
+    let (settings, vision) = prepare(&config)?;
     // Whatever can be refused is refused before anything is written.
     refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
-    let store = super::open_store(&config)?;
-    let parts = Parts { store, vision, clock: super::system_clock(), metrics: Arc::new(Metrics::new()) };
-    runtime.block_on(async {
-        let service = app::start(settings, parts).await?;
+    let host = Host {
+        path: path.map(Path::to_owned),
+        store: super::open_store(&config)?,
+        clock: super::system_clock(),
+        metrics: Arc::new(Metrics::new()),
+        supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
+        logging,
+    };
+    host.note_refusal(faults.as_ref());
+    runtime.block_on(host.serve(document, config, settings, vision))
+}
+
+/// The configuration to begin with, and the faults of the file if it is the last good one instead.
+fn first_configuration(path: Option<&Path>) -> Result<(Option<Document>, Config, Option<ConfigError>)> {
+    let Some(document) = Document::find(path)? else { return Ok((None, Config::default(), None)) };
+    match document.config() {
+        Ok(config) => Ok((Some(document), config, None)),
+        Err(faults) => {
+            let Some(good) = Document::last_good(&document.data_dir()) else { return Err(faults.into()) };
+            // A file that this version no longer understands is no way out.
+            let Ok(config) = good.config() else { return Err(faults.into()) };
+            Ok((Some(good), config, Some(faults)))
+        }
+    }
+}
+
+/// Everything of a configuration that can fail before a running service is touched.
+fn prepare(config: &Config) -> Result<(Settings, Box<dyn Vision>)> {
+    Ok((Settings::from_config(config)?, Box::new(super::open_calibrated_vision(config)?)))
+}
+
+/// What lives as long as the process, through all reloads.
+struct Host {
+    path: Option<PathBuf>,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    supervision: Supervision,
+    logging: Logging,
+}
+
+/// Why the running service was left.
+enum Left {
+    Stop,
+    Reload,
+}
+
+impl Host {
+    async fn serve(
+        &self,
+        document: Option<Document>,
+        mut config: Config,
+        settings: Settings,
+        vision: Box<dyn Vision>,
+    ) -> Result<()> {
+        let mut signals = Signals::new()?;
+        let mut service = self.start(settings, vision).await?;
+        self.keep(document.as_ref(), &config);
         out::line(format_args!("Snova is at http://{}/ — stop it with Ctrl-C", service.address()));
-        until_stopped(service).await
-    })
+        tell(NotifyState::Ready);
+        while let Left::Reload = signals.wait(&service).await {
+            tracing::info!("reading the configuration anew");
+            let next = match self.next_configuration(&config).await {
+                Ok(Some(next)) => next,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.refuse(&error);
+                    continue;
+                }
+            };
+            service = self.exchange(service, &config, &next.settings, next.vision).await?;
+            if let Err(error) = self.logging.set_level(next.config.log.level.as_str()) {
+                tracing::warn!(%error, "the log level stays");
+            }
+            self.keep(next.document.as_ref(), &next.config);
+            config = next.config;
+            tracing::info!(address = %service.address(), "the new configuration holds");
+        }
+        tell(NotifyState::Stopping);
+        tracing::info!("stopping");
+        tokio::select! {
+            stopped = service.stop() => stopped,
+            () = signals.stop() => anyhow::bail!("stopped at once by a second signal"),
+        }
+    }
+
+    async fn start(&self, settings: Settings, vision: Box<dyn Vision>) -> Result<Service> {
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            vision,
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            supervision: self.supervision.clone(),
+        };
+        app::start(settings, parts).await
+    }
+
+    /// What the file says now, checked as far as it can be beside a running service; `None` when it says what
+    /// holds already.
+    async fn next_configuration(&self, running: &Config) -> Result<Option<Next>> {
+        let document = Document::find(self.path.as_deref())?;
+        let config = document.as_ref().map_or_else(|| Ok(Config::default()), Document::config)?;
+        if config == *running {
+            self.note_refusal(None);
+            tracing::info!("the configuration has not changed");
+            return Ok(None);
+        }
+        if config.device.data_dir != running.device.data_dir || config.log.file != running.log.file {
+            anyhow::bail!("another data_dir or log file holds after a restart only; restart the service");
+        }
+        let (settings, vision) = prepare(&config)?;
+        if settings.listen != running.web.listen {
+            web::bind(settings.listen).await?;
+        }
+        Ok(Some(Next { document, config, settings, vision }))
+    }
+
+    /// Replaces the running service; where the new one does not start, the old one is started again.
+    async fn exchange(
+        &self,
+        service: Service,
+        running: &Config,
+        settings: &Settings,
+        vision: Box<dyn Vision>,
+    ) -> Result<Service> {
+        if let Err(error) = service.stop().await {
+            tracing::warn!(%error, "the service did not stop cleanly for its new configuration");
+        }
+        match self.start(settings.clone(), vision).await {
+            Ok(service) => {
+                self.note_refusal(None);
+                Ok(service)
+            }
+            Err(error) => {
+                self.refuse(&error);
+                let (settings, vision) = prepare(running)?;
+                self.start(settings, vision).await.context("the last good configuration does not start either")
+            }
+        }
+    }
+
+    fn refuse(&self, error: &anyhow::Error) {
+        for line in format!("{error:#}").lines() {
+            tracing::error!("configuration refused, the last good one holds: {line}");
+        }
+        self.mark_refused(true);
+    }
+
+    fn note_refusal(&self, faults: Option<&ConfigError>) {
+        for line in faults.map(ConfigError::to_string).iter().flat_map(|text| text.lines()) {
+            tracing::error!("configuration refused, the last good one holds: {line}");
+        }
+        self.mark_refused(faults.is_some());
+    }
+
+    fn mark_refused(&self, refused: bool) {
+        self.supervision.config_refused.store(refused, Ordering::Relaxed);
+        self.metrics.config_refused.set(i64::from(refused));
+    }
+
+    /// The service runs by this text: from now on it is the last good one.
+    fn keep(&self, document: Option<&Document>, config: &Config) {
+        let Some(document) = document else { return };
+        if let Err(error) = document.keep_as_last_good(&config.device.data_dir) {
+            tracing::warn!(%error, "the last good configuration cannot be kept");
+        }
+    }
+}
+
+/// A configuration that may hold next, with what was prepared of it.
+struct Next {
+    document: Option<Document>,
+    config: Config,
+    settings: Settings,
+    vision: Box<dyn Vision>,
+}
+
+/// The signals that a service listens to.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Self> {
+        let watch = |kind| signal(kind).context("the stop signal cannot be watched");
+        Ok(Self {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            hang_up: watch(SignalKind::hangup())?,
+        })
+    }
+
+    async fn wait(&mut self, service: &Service) -> Left {
+        tokio::select! {
+            _ = self.hang_up.recv() => Left::Reload,
+            _ = self.terminate.recv() => Left::Stop,
+            _ = self.interrupt.recv() => Left::Stop,
+            () = service.failed() => Left::Stop,
+        }
+    }
+
+    /// Waits for a signal to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Waits for the stop signal or a failed part, then stops in order. A second signal ends the process at once.
+pub(super) async fn until_stopped(service: Service) -> Result<()> {
+    let mut signals = Signals::new()?;
+    // Nothing can be reloaded here: a hang-up is a stop.
+    signals.wait(&service).await;
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = service.stop() => stopped,
+        () = signals.stop() => anyhow::bail!("stopped at once by a second signal"),
+    }
+}
+
+/// A sign to systemd; without one nobody listens.
+fn tell(state: NotifyState) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "systemd cannot be told");
+    }
 }
 
 /// Says early what binding the port would say later.
 pub(super) fn refuse_busy_port(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> Result<(), web::WebError> {
     runtime.block_on(web::bind(address)).map(drop)
-}
-
-/// Waits for the stop signal or a failed part, then stops in order. A second signal ends the process at once.
-pub(super) async fn until_stopped(service: Service) -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("the stop signal cannot be watched")?;
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        () = service.failed() => {}
-    }
-    tracing::info!("stopping");
-    tokio::select! {
-        stopped = service.stop() => stopped,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped at once by a second signal"),
-        _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal"),
-    }
 }
 
 /// One service a data folder: a second one would greet and record everybody twice. The lock goes with the

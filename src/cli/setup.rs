@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::out;
 use crate::setup::{self, FileState, Options, Plan, Report, progress, tools};
 
 /// Fetches, verifies and installs ONNX Runtime, the models and the sample pictures
@@ -42,29 +43,33 @@ pub fn run(args: SetupArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's own output")]
 fn print(options: &Options, report: &Report) {
     let dir = options.dir.display();
     match report.installed.len() {
-        0 => println!("{dir}: all {} files are there and verified", report.verified),
-        count => println!("{dir}: {count} files installed, {} were there and verified", report.verified),
+        0 => out::line(format_args!("{dir}: all {} files are there and verified", report.verified)),
+        count => out::line(format_args!("{dir}: {count} files installed, {} were there and verified", report.verified)),
     }
     for supplied in &report.supplied {
         let (file, at) = (&supplied.file, options.dir.join(&supplied.file.path));
         match &supplied.state {
-            FileState::Right => println!("pack {}: {} is there and verified", file.pack, at.display()),
+            FileState::Right => out::line(format_args!("pack {}: {} is there and verified", file.pack, at.display())),
             FileState::Absent => {
-                println!("pack {} (optional): to use it, put {} at {}", file.pack, file.what, at.display());
+                out::line(format_args!(
+                    "pack {} (optional): to use it, put {} at {}",
+                    file.pack,
+                    file.what,
+                    at.display()
+                ));
             }
-            FileState::Wrong(got) => println!(
+            FileState::Wrong(got) => out::line(format_args!(
                 "pack {} (optional): {} is another file (sha256 {got}); replace it by {}",
                 file.pack,
                 at.display(),
                 file.what
-            ),
+            )),
         }
     }
     for missing in &report.missing_tools {
-        println!("{} is missing ({}): {}", missing.program, missing.needed_for, missing.remedy);
+        out::line(format_args!("{} is missing ({}): {}", missing.program, missing.needed_for, missing.remedy));
     }
 }

@@ -3,6 +3,7 @@
 //! Reading the file key by key is `sections`' and `reader`'s; turning these values into each part's own
 //! settings is `crate::app`'s. Every key with its default is documented in `firmware-config/snova.toml`.
 
+mod document;
 mod reader;
 mod sections;
 mod sources;
@@ -13,7 +14,10 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+pub use document::Document;
+
 use crate::camera::UsbConfig;
+use crate::customer::Country;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
@@ -42,6 +46,8 @@ pub struct Device {
     pub name: String,
     /// The language of counters and customers that have none of their own.
     pub language: Language,
+    /// Where phone numbers without a country's code are dialled.
+    pub country: Option<Country>,
     pub time_zone: TimeZone,
     pub data_dir: PathBuf,
 }
@@ -92,6 +98,8 @@ pub struct Visit {
     pub absence: Duration,
     /// Who returns within this time continues the visit; zero never merges, else at least `absence`.
     pub merge: Duration,
+    /// Who gave a card or phone stays on the screen this long without being seen.
+    pub card_hold: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +111,10 @@ pub struct Store {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub level: tracing::Level,
+    /// Lines go to this file instead of standard error.
+    pub file: Option<PathBuf>,
+    /// The most that the file and the one before it have together, in MB (10⁶ bytes).
+    pub max_mb: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,10 +193,7 @@ impl Config {
     /// Reads the file at `path`; without a path the first of [`SEARCH_PATHS`] that exists, or else the
     /// defaults.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        match path {
-            Some(path) => Self::read(path)?.ok_or_else(|| ConfigError::Missing(path.to_owned())),
-            None => Self::search(SEARCH_PATHS.map(Path::new)),
-        }
+        Document::find(path)?.map_or_else(|| Ok(Self::default()), |document| document.config())
     }
 
     /// Parses configuration text; `path` is for the errors only.
@@ -193,24 +202,6 @@ impl Config {
         let config = sections::config(&mut faults);
         let lines = faults.into_lines();
         if lines.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(lines)) }
-    }
-
-    fn search<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Self, ConfigError> {
-        for path in paths {
-            if let Some(config) = Self::read(path)? {
-                return Ok(config);
-            }
-        }
-        Ok(Self::default())
-    }
-
-    /// `None` where there is no file.
-    fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path).map(Some),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(ConfigError::Unreadable { path: path.to_owned(), cause }),
-        }
     }
 }
 
@@ -226,7 +217,7 @@ impl Default for Config {
             visit: Visit::default(),
             greeting: DayHours::default(),
             store: Store { max_mb: None },
-            log: Log { level: tracing::Level::INFO },
+            log: Log::default(),
             counters,
         }
     }
@@ -237,6 +228,7 @@ impl Default for Device {
         Self {
             name: "snova".to_owned(),
             language: Language::Russian,
+            country: sections::country_of(Language::Russian),
             time_zone: TimeZone::system(),
             data_dir: PathBuf::from("/var/lib/snova"),
         }
@@ -261,6 +253,12 @@ impl Default for Runtime {
     }
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: tracing::Level::INFO, file: None, max_mb: 20 }
+    }
+}
+
 impl Default for Recognition {
     fn default() -> Self {
         Self {
@@ -282,6 +280,7 @@ impl Default for Visit {
             dwell: Duration::from_millis(400),
             absence: Duration::from_millis(2_500),
             merge: Duration::from_secs(300),
+            card_hold: Duration::from_secs(120),
         }
     }
 }
@@ -295,18 +294,6 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_file_of_the_search_wins_and_none_means_the_defaults() {
-        let dir = tempfile::tempdir().unwrap();
-        let (first, second) = (dir.path().join("a.toml"), dir.path().join("b.toml"));
-        let search = || Config::search([first.as_path(), second.as_path()]);
-        assert_eq!(search().unwrap(), Config::default());
-        std::fs::write(&second, "[device]\nname = \"second\"\n").unwrap();
-        assert_eq!(search().unwrap().device.name, "second");
-        std::fs::write(&first, "[device]\nname = \"first\"\n").unwrap();
-        assert_eq!(search().unwrap().device.name, "first");
-    }
 
     #[test]
     fn every_key_that_is_read_stands_in_the_documented_file() {

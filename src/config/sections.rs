@@ -12,6 +12,7 @@ use toml::de::DeTable;
 use super::reader::{Faults, Section};
 use super::sources;
 use super::{Camera, Config, Counter, Device, Log, Recognition, Runtime, Store, Visit, Web};
+use crate::customer::Country;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
@@ -38,14 +39,25 @@ pub(super) fn config(faults: &mut Faults) -> Config {
 
 fn device(mut section: Section, faults: &mut Faults) -> Device {
     let default = Device::default();
+    let language = section.parsed(faults, "language", str::parse).unwrap_or(default.language);
     let device = Device {
         name: section.parsed(faults, "name", name).map_or(default.name, str::to_owned),
-        language: section.parsed(faults, "language", str::parse).unwrap_or(default.language),
+        language,
+        country: section.parsed(faults, "country", str::parse).or(country_of(language)),
         time_zone: section.parsed(faults, "time_zone", time_zone).unwrap_or(default.time_zone),
         data_dir: section.parsed(faults, "data_dir", path).unwrap_or(default.data_dir),
     };
     section.close(faults);
     device
+}
+
+/// The country whose numbers a shop of this language most likely means; English says nothing about it.
+pub(super) fn country_of(language: Language) -> Option<Country> {
+    match language {
+        Language::Russian => "RU".parse().ok(),
+        Language::Ukrainian => "UA".parse().ok(),
+        Language::English => None,
+    }
 }
 
 fn web(mut section: Section, faults: &mut Faults) -> Web {
@@ -58,7 +70,6 @@ fn web(mut section: Section, faults: &mut Faults) -> Web {
 
 fn runtime(mut section: Section, faults: &mut Faults) -> Runtime {
     let default = Runtime::default();
-    let optional_path = |text: &str| Ok((!text.is_empty()).then(|| PathBuf::from(text)));
     let runtime = Runtime {
         library: section.parsed(faults, "library", optional_path).unwrap_or(default.library),
         packs_dir: section.parsed(faults, "packs_dir", optional_path).unwrap_or(default.packs_dir),
@@ -125,6 +136,7 @@ fn visit(mut section: Section, faults: &mut Faults) -> Visit {
     let dwell = millis(&mut section, "dwell_ms", default.dwell, 0..=60_000);
     let absence = millis(&mut section, "absence_ms", default.absence, 200..=600_000);
     let merge = Duration::from_secs(section.whole(faults, "merge_s", default.merge.as_secs(), 0..=86_400));
+    let card_hold = Duration::from_secs(section.whole(faults, "card_hold_s", default.card_hold.as_secs(), 5..=3_600));
     if !merge.is_zero() && merge < absence {
         section.fault(
             faults,
@@ -133,7 +145,7 @@ fn visit(mut section: Section, faults: &mut Faults) -> Visit {
         );
     }
     section.close(faults);
-    Visit { dwell, absence, merge }
+    Visit { dwell, absence, merge, card_hold }
 }
 
 fn greeting(mut section: Section, faults: &mut Faults) -> DayHours {
@@ -178,8 +190,14 @@ fn log(mut section: Section, faults: &mut Faults) -> Log {
         "trace" => Ok(tracing::Level::TRACE),
         _ => Err(format!("{text:?} is not a level; give error, warn, info, debug or trace")),
     });
+    let default = Log::default();
+    let log = Log {
+        level: level.unwrap_or(default.level),
+        file: section.parsed(faults, "file", optional_path).unwrap_or(default.file),
+        max_mb: section.whole(faults, "max_mb", default.max_mb, 1..=10_000),
+    };
     section.close(faults);
-    Log { level: level.unwrap_or(tracing::Level::INFO) }
+    log
 }
 
 fn counters(faults: &mut Faults, root: &mut Section, device_language: Language) -> Vec<Counter> {
@@ -235,6 +253,10 @@ fn name(text: &str) -> Result<&str, String> {
             "{text:?} cannot be a name; give 1 to {MAX_CHARS} Latin letters, digits, \"-\", \"_\" or \".\", a letter or digit first"
         ))
     }
+}
+
+fn optional_path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

@@ -15,6 +15,9 @@ pub enum Purpose {
     Recognition,
     /// Send visits to the company's CRM.
     VisitRecords,
+    /// Greet by name and record visits when the customer gives a card or phone. Who agreed to recognition agreed
+    /// to this: it asks for less.
+    CardGreeting,
 }
 
 /// How the consent was given.
@@ -63,10 +66,15 @@ impl Consent {
         if let Some(last) = self.valid_until.filter(|last| *last < today) {
             return Err(ConsentError::Ended(last));
         }
-        if !self.purposes.contains(&purpose) {
+        if !self.covers(purpose) {
             return Err(ConsentError::NotCovered(purpose));
         }
         Ok(())
+    }
+
+    fn covers(&self, purpose: Purpose) -> bool {
+        let agreed = |to: Purpose| self.purposes.contains(&to);
+        agreed(purpose) || (purpose == Purpose::CardGreeting && agreed(Purpose::Recognition))
     }
 
     /// Whether the consent covers `purpose` on `today`.
@@ -76,12 +84,13 @@ impl Consent {
 }
 
 impl Purpose {
-    pub const ALL: [Self; 2] = [Self::Recognition, Self::VisitRecords];
+    pub const ALL: [Self; 3] = [Self::Recognition, Self::VisitRecords, Self::CardGreeting];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recognition => "recognition",
             Self::VisitRecords => "visit-records",
+            Self::CardGreeting => "card-greeting",
         }
     }
 }
@@ -91,6 +100,7 @@ impl fmt::Display for Purpose {
         f.write_str(match self {
             Self::Recognition => "recognition by face",
             Self::VisitRecords => "sending visits to the CRM",
+            Self::CardGreeting => "greeting by card or phone",
         })
     }
 }
@@ -99,7 +109,7 @@ impl FromStr for Purpose {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|p| p.as_str() == text);
-        found.ok_or_else(|| format!("\"{text}\" is not a purpose; give recognition or visit-records"))
+        found.ok_or_else(|| format!("\"{text}\" is not a purpose; give recognition, visit-records or card-greeting"))
     }
 }
 

@@ -6,10 +6,12 @@ mod card;
 mod consent;
 mod decision;
 mod id;
+mod identifier;
 mod name;
 
 pub use card::{Card, Customer};
 pub use consent::{Consent, ConsentError, ConsentMethod, Purpose};
 pub use decision::{Candidate, Decision, Sighting, TrackId};
 pub use id::{CustomerId, VisitId};
+pub use identifier::{Country, Identifier, IdentifierError, IdentifierKind, parse_entry};
 pub use name::{FormOfAddress, Gender, NameError, PersonName};

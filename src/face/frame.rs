@@ -79,10 +79,17 @@ pub const MAX_MEGAPIXELS: u32 = 50;
 impl Frame {
     /// The frame as 8-bit RGB; decodes on demand.
     pub fn into_rgb(self) -> Result<RgbImage, FrameError> {
-        match self.pixels {
-            Pixels::Rgb8(image) => Ok(image),
-            Pixels::Jpeg(bytes) => decode_picture(&bytes),
-            Pixels::Yuyv(raw) => Ok(raw.to_rgb()),
+        self.pixels.into_rgb()
+    }
+}
+
+impl Pixels {
+    /// The picture as 8-bit RGB; decodes on demand.
+    pub fn into_rgb(self) -> Result<RgbImage, FrameError> {
+        match self {
+            Self::Rgb8(image) => Ok(image),
+            Self::Jpeg(bytes) => decode_picture(&bytes),
+            Self::Yuyv(raw) => Ok(raw.to_rgb()),
         }
     }
 }

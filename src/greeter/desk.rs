@@ -6,18 +6,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
+use super::entries::Strangers;
 use super::journal::{Journal, Write};
 use super::{AnswerError, CandidateCard, CounterState, Greeted, Present, Verdict};
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic, WallTime};
-use crate::customer::{Customer, CustomerId, Purpose, Sighting, VisitId};
+use crate::customer::{Country, Customer, CustomerId, Purpose, Sighting, VisitId};
 use crate::face::{CameraId, CounterId};
 use crate::greeting::{self, DayHours};
 use crate::i18n::Language;
-use crate::store::{Identified, Store, VisitAnswer as Recorded, VisitRecord};
+use crate::store::{Identified, Store, StoreError, VisitAnswer as Recorded, VisitRecord};
 use crate::visit::{Identification, VisitAnswer, VisitConfig, VisitEvent, Visits};
 
 /// How a box greets.
@@ -25,25 +27,28 @@ use crate::visit::{Identification, VisitAnswer, VisitConfig, VisitEvent, Visits}
 pub struct DeskConfig {
     /// The counters and the language of each.
     pub counters: Vec<(CounterId, Language)>,
+    /// Where phone numbers without a country's code are dialled.
+    pub country: Option<Country>,
     pub time_zone: TimeZone,
     pub hours: DayHours,
     pub visit: VisitConfig,
 }
 
-struct Counter {
+pub(super) struct Counter {
     language: Language,
-    visits: Visits,
+    pub(super) visits: Visits,
+    pub(super) strangers: Strangers,
     state: CounterState,
     screen: watch::Sender<Arc<CounterState>>,
 }
 
 /// All counters of the box. One thread owns it.
 pub struct Desk {
-    store: Arc<Store>,
-    clock: Arc<dyn Clock>,
-    config: DeskConfig,
+    pub(super) store: Arc<Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) config: DeskConfig,
     journal: Journal,
-    counters: BTreeMap<CounterId, Counter>,
+    pub(super) counters: BTreeMap<CounterId, Counter>,
 }
 
 impl Desk {
@@ -52,7 +57,8 @@ impl Desk {
         let counter = |(id, language): &(CounterId, Language)| {
             let visits = Visits::new(id.clone(), config.visit.clone());
             let (screen, _) = watch::channel(Arc::default());
-            (id.clone(), Counter { language: *language, visits, state: CounterState::default(), screen })
+            let (language, state, strangers) = (*language, CounterState::default(), Strangers::default());
+            (id.clone(), Counter { language, visits, strangers, state, screen })
         };
         let counters = config.counters.iter().map(counter).collect();
         Self { store, clock, config, journal, counters }
@@ -95,13 +101,23 @@ impl Desk {
         }
     }
 
+    /// Whether the box keeps up with its cameras.
+    pub fn overloaded(&mut self, overloaded: bool) {
+        for counter in self.counters.values_mut().filter(|c| c.state.overloaded != overloaded) {
+            counter.state.overloaded = overloaded;
+            counter.publish();
+        }
+    }
+
     /// The cashier's word on a visit, of whatever counter.
     pub fn answer(&mut self, now: Monotonic, visit: VisitId, verdict: Verdict) -> Result<(), AnswerError> {
         let answer = match verdict {
             Verdict::Yes => VisitAnswer::Yes,
             Verdict::No => VisitAnswer::No,
+            Verdict::Done => VisitAnswer::Done,
             Verdict::Other(customer) => {
-                self.live_customer(customer).ok_or(AnswerError::UnknownCustomer)?;
+                let entered = self.counters.values().any(|c| c.visits.is_entered(visit));
+                self.live_customer(customer, purpose(entered)).ok_or(AnswerError::UnknownCustomer)?;
                 VisitAnswer::Other(customer)
             }
         };
@@ -111,11 +127,19 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes customers who are no longer enrolled off the screens: erased, or their consent ended.
-    pub fn keep_only(&mut self, now: Monotonic, is_enrolled: &dyn Fn(CustomerId) -> bool) {
-        let named: Vec<CustomerId> = self.counters.values().flat_map(|c| c.visits.customers()).collect();
-        let gone: Vec<CustomerId> = named.into_iter().filter(|customer| !is_enrolled(*customer)).collect();
+    /// Takes customers off the screens who may not be named any more: erased, or their consent ended. After an error
+    /// nobody was taken off; try again.
+    pub fn keep_live(&mut self, now: Monotonic) -> Result<(), StoreError> {
+        let named: Vec<(CustomerId, bool)> = self.counters.values().flat_map(|c| c.visits.customers()).collect();
+        let (mut gone, today) = (Vec::new(), self.today());
+        for (customer, entered) in named {
+            let known = self.store.customer(customer)?;
+            if !known.is_some_and(|c| c.consent.is_live(purpose(entered), today)) {
+                gone.push(customer);
+            }
+        }
         self.drop_customers(now, &gone);
+        Ok(())
     }
 
     /// Ends all visits and writes what can still be written: the service stops.
@@ -132,7 +156,7 @@ impl Desk {
         }
     }
 
-    fn carry_out(&mut self, now: Monotonic, events: &[VisitEvent]) {
+    pub(super) fn carry_out(&mut self, now: Monotonic, events: &[VisitEvent]) {
         for event in events {
             self.show(event);
             let refused = match self.record(event) {
@@ -150,28 +174,30 @@ impl Desk {
     fn show(&mut self, event: &VisitEvent) {
         let (id, visit) = place(event);
         let since = self.clock.wall().at;
+        let entered = self.counters.get(id).is_some_and(|counter| counter.visits.is_entered(visit));
         let who = match event {
             VisitEvent::Opened { customer, .. } | VisitEvent::Reassigned { customer, .. } => {
-                self.card(id, *customer, true)
+                self.card(id, *customer, purpose(entered), true)
             }
-            VisitEvent::Returned { customer, .. } => self.card(id, *customer, false),
+            VisitEvent::Returned { customer, .. } => self.card(id, *customer, purpose(entered), false),
             VisitEvent::Suggested { candidates, .. } => self.question(candidates),
             VisitEvent::Confirmed { .. } | VisitEvent::Closed { .. } => return,
-            VisitEvent::Rejected { .. } | VisitEvent::Left { .. } => None,
+            VisitEvent::Held { .. } | VisitEvent::Rejected { .. } | VisitEvent::Left { .. } => None,
         };
         let Some(counter) = self.counters.get_mut(id) else { return };
         let present = &mut counter.state.present;
         match (who, present.iter_mut().find(|p| p.visit == visit)) {
-            (Some(who), Some(there)) => there.who = who,
-            (Some(who), None) => present.push(Present { visit, since, who }),
+            (Some(who), Some(there)) => (there.who, there.entered) = (who, entered),
+            (Some(who), None) => present.push(Present { visit, since, who, entered }),
+            (None, Some(there)) if matches!(event, VisitEvent::Held { .. }) => there.entered = true,
             (None, _) => present.retain(|p| p.visit != visit),
         }
         counter.publish();
     }
 
     /// The card of a customer, with a greeting or, for somebody just greeted, only the name.
-    fn card(&self, counter: &CounterId, customer: CustomerId, greet: bool) -> Option<Greeted> {
-        let customer = self.live_customer(customer)?;
+    fn card(&self, counter: &CounterId, customer: CustomerId, purpose: Purpose, greet: bool) -> Option<Greeted> {
+        let customer = self.live_customer(customer, purpose)?;
         let own = self.counters.get(counter).map(|c| c.language);
         let language = customer.language.or(own).unwrap_or(Language::Russian);
         let greeting = if greet {
@@ -185,15 +211,19 @@ impl Desk {
     }
 
     fn question(&self, candidates: &[CustomerId]) -> Option<Greeted> {
-        let known = candidates.iter().filter_map(|id| self.live_customer(*id));
+        let known = candidates.iter().filter_map(|id| self.live_customer(*id, Purpose::Recognition));
         let candidates: Vec<_> = known.map(|c| CandidateCard { customer: c.id, name: c.name }).collect();
         (!candidates.is_empty()).then_some(Greeted::Maybe { candidates })
     }
 
-    fn live_customer(&self, id: CustomerId) -> Option<Customer> {
-        let today = self.clock.wall().at.to_zoned(self.config.time_zone.clone()).date();
+    pub(super) fn today(&self) -> Date {
+        self.clock.wall().at.to_zoned(self.config.time_zone.clone()).date()
+    }
+
+    fn live_customer(&self, id: CustomerId, purpose: Purpose) -> Option<Customer> {
+        let today = self.today();
         match self.store.customer(id) {
-            Ok(customer) => customer.filter(|c| c.consent.is_live(Purpose::Recognition, today)),
+            Ok(customer) => customer.filter(|c| c.consent.is_live(purpose, today)),
             Err(error) => {
                 tracing::error!(%error, customer = %id, "a customer's record cannot be read");
                 None
@@ -210,6 +240,7 @@ impl Desk {
                 let how = match how {
                     Identification::Matched => Identified::Match,
                     Identification::Confirmed => Identified::Confirmed,
+                    Identification::Entered => Identified::Entered,
                 };
                 let (id, customer, counter) = (*visit, *customer, counter.clone());
                 Some(Write::Open(VisitRecord { id, customer, counter, opened_at: at, how }))
@@ -222,6 +253,7 @@ impl Desk {
             VisitEvent::Rejected { visit, recorded: true, .. } => answered(visit, Recorded::Rejected),
             VisitEvent::Reassigned { visit, customer, .. } => answered(visit, Recorded::Other(*customer)),
             VisitEvent::Suggested { .. }
+            | VisitEvent::Held { .. }
             | VisitEvent::Closed { .. }
             | VisitEvent::Left { recorded: false, .. }
             | VisitEvent::Rejected { recorded: false, .. } => None,
@@ -255,12 +287,18 @@ fn place(event: &VisitEvent) -> (&CounterId, VisitId) {
         VisitEvent::Opened { visit, counter, .. }
         | VisitEvent::Suggested { visit, counter, .. }
         | VisitEvent::Returned { visit, counter, .. }
+        | VisitEvent::Held { visit, counter }
         | VisitEvent::Confirmed { visit, counter }
         | VisitEvent::Rejected { visit, counter, .. }
         | VisitEvent::Reassigned { visit, counter, .. }
         | VisitEvent::Left { visit, counter, .. }
         | VisitEvent::Closed { visit, counter } => (counter, *visit),
     }
+}
+
+/// What a customer must have agreed to who is named by a card, or else by a face.
+fn purpose(entered: bool) -> Purpose {
+    if entered { Purpose::CardGreeting } else { Purpose::Recognition }
 }
 
 fn later(at: WallTime, by: Duration) -> jiff::Timestamp {

@@ -4,9 +4,13 @@
 //! `crate::app`'s.
 
 mod desk;
+mod entries;
 mod journal;
 mod state;
 
 pub use desk::{Desk, DeskConfig};
+pub use entries::Entered;
 pub use journal::Journal;
-pub use state::{Answer, AnswerError, CandidateCard, CounterState, Counters, Greeted, Present, Verdict};
+pub use state::{
+    Answer, AnswerError, CandidateCard, CounterState, Counters, Entry, EntryError, Greeted, Present, Verdict,
+};

@@ -3,6 +3,7 @@
 //! The wire form is `crate::web`'s; these types are never serialised.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,6 +21,8 @@ pub struct CounterState {
     pub cameras: Vec<(CameraId, CameraState)>,
     /// Visits shown but not yet on disk: 0 unless the disk is in trouble.
     pub unsaved_visits: usize,
+    /// Whether the box looks at a live camera too rarely to be quick: names come late.
+    pub overloaded: bool,
 }
 
 /// One person at the counter whom the screen may name.
@@ -28,6 +31,8 @@ pub struct Present {
     pub visit: VisitId,
     pub since: Timestamp,
     pub who: Greeted,
+    /// Whether their card or phone was given here: then nobody need see them, and the cashier says when they are done.
+    pub entered: bool,
 }
 
 /// The certain and the uncertain case; there is no third, strangers are not shown.
@@ -58,6 +63,8 @@ pub enum Verdict {
     No,
     /// It is another customer.
     Other(CustomerId),
+    /// They are served and may leave the screen.
+    Done,
 }
 
 /// One answer on its way to the visit thread, with the way back.
@@ -79,16 +86,49 @@ pub enum AnswerError {
     Busy,
 }
 
+/// A card or phone given at a counter, on its way to the visit thread, with the way back.
+pub struct Entry {
+    pub counter: CounterId,
+    /// As it was scanned or typed. It is personal, and lives no longer than the question whose it is.
+    pub entered: String,
+    pub reply: oneshot::Sender<Result<VisitId, EntryError>>,
+}
+
+/// Without what was entered.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({}, …)", self.counter)
+    }
+}
+
+/// Why nobody was greeted by a card or phone. Nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    #[error("no customer has this card or phone")]
+    Unknown,
+    #[error("this customer's consent has ended or does not cover greeting by card; ask them for a new one")]
+    ConsentEnded,
+    #[error("too many cards and phones that nobody has were entered here; wait a minute")]
+    TooMany,
+    #[error("the service is busy or stopping; try again")]
+    Busy,
+}
+
 /// The screens' handle on the counters. Cheap to clone.
 #[derive(Clone)]
 pub struct Counters {
     states: Arc<BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>>>,
     answers: mpsc::Sender<Answer>,
+    entries: mpsc::Sender<Entry>,
 }
 
 impl Counters {
-    pub fn new(states: BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>>, answers: mpsc::Sender<Answer>) -> Self {
-        Self { states: Arc::new(states), answers }
+    pub fn new(
+        states: BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>>,
+        answers: mpsc::Sender<Answer>,
+        entries: mpsc::Sender<Entry>,
+    ) -> Self {
+        Self { states: Arc::new(states), answers, entries }
     }
 
     /// The counters of this box in order of name.
@@ -106,5 +146,13 @@ impl Counters {
         let (reply, outcome) = oneshot::channel();
         self.answers.try_send(Answer { visit, verdict, reply }).map_err(|_| AnswerError::Busy)?;
         outcome.await.unwrap_or(Err(AnswerError::Busy))
+    }
+
+    /// Hands a card or phone given at `counter` to the visit thread and waits for whose visit it opened.
+    pub async fn enter(&self, counter: &CounterId, entered: String) -> Result<VisitId, EntryError> {
+        let (reply, outcome) = oneshot::channel();
+        let entry = Entry { counter: counter.clone(), entered, reply };
+        self.entries.try_send(entry).map_err(|_| EntryError::Busy)?;
+        outcome.await.unwrap_or(Err(EntryError::Busy))
     }
 }

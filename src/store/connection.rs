@@ -14,8 +14,10 @@ use super::{FILE_NAME, StoreConfig};
 
 /// "Snva": tells `file(1)`, and us, whose database it is.
 const APPLICATION_ID: i64 = 0x536e_7661;
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
+/// The steps from each older version to the next, the first one from version 1.
+const STEPS: [&str; SCHEMA_VERSION as usize - 1] = [include_str!("schema_2.sql")];
 
 /// Releases before this may corrupt a database in WAL mode when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -57,7 +59,7 @@ pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connectio
     let folder = File::open(&config.dir).and_then(|folder| folder.lock().map(|()| folder));
     let _turn = folder.map_err(|cause| folder_error(&config.dir, cause))?;
     let mut connection = open(path, config)?;
-    let fresh = is_fresh(&connection, path)?;
+    let found = found_version(&connection, path)?;
     if connection.is_readonly("main")? {
         return Err(StoreError::ReadOnly { path: path.to_owned() }.into());
     }
@@ -67,12 +69,16 @@ pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connectio
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
+    // Before the limit: a full box must be able to update.
+    if let Some(version) = found.filter(|version| *version < SCHEMA_VERSION) {
+        migrate(&mut connection, version)?;
+    }
     if let Some(max_bytes) = config.max_bytes {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))?.unsigned_abs();
         let pages = i64::try_from(max_bytes / page.max(1)).unwrap_or(MOST_PAGES);
         set_limit(&connection, pages.clamp(1, MOST_PAGES))?;
     }
-    if fresh {
+    if found.is_none() {
         create_tables(&mut connection)?;
     }
     Ok(connection)
@@ -108,19 +114,31 @@ fn open(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Whether the file is an empty one to be made ours; an error when it is another's or a newer Snova's.
-fn is_fresh(connection: &Connection, path: &Path) -> Result<bool, Fault> {
+/// The schema's version; `None` for an empty file to be made ours. An error when it is another's or a newer Snova's.
+fn found_version(connection: &Connection, path: &Path) -> Result<Option<i64>, Fault> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, version, tables) {
-        (0, 0, 0) => Ok(true),
-        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(false),
-        (APPLICATION_ID, found, _) => {
+        (0, 0, 0) => Ok(None),
+        (APPLICATION_ID, 1..=SCHEMA_VERSION, _) => Ok(Some(version)),
+        (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
             Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION }.into())
         }
         _ => Err(StoreError::Foreign { path: path.to_owned() }.into()),
     }
+}
+
+/// Brings an older database up to the present version, or leaves it as it was.
+fn migrate(connection: &mut Connection, from: i64) -> Result<(), Fault> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (step, to) in STEPS.iter().zip(2..).skip_while(|(_, to)| *to <= from) {
+        tx.execute_batch(step)?;
+        tracing::info!(version = to, "the database was brought up to date");
+    }
+    tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    tx.commit()?;
+    Ok(())
 }
 
 /// All tables and both marks, or none of them.

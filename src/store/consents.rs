@@ -16,8 +16,8 @@ use crate::clock::WallTime;
 use crate::customer::{Consent, CustomerId, Purpose};
 
 impl Store {
-    /// Records a new consent in place of the one before; it must cover recognition on `today`. Visits that
-    /// wait for the CRM stay only if it covers them too.
+    /// Records a new consent in place of the one before; it must cover greeting by card at least, on `today`.
+    /// Templates are given out, and visits wait for the CRM, only if it covers them too.
     pub fn renew_consent(
         &self,
         customer: CustomerId,
@@ -25,7 +25,7 @@ impl Store {
         recorded_at: WallTime,
         today: Date,
     ) -> Result<(), StoreError> {
-        check(customer, consent, Purpose::Recognition, today)?;
+        check(customer, consent, Purpose::CardGreeting, today)?;
         self.write(|tx| {
             require_customer(tx, customer)?;
             grant(tx, customer, consent, recorded_at.at)?;

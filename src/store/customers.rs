@@ -11,9 +11,9 @@ use rusqlite::{Row, Transaction, params};
 
 use super::error::{Fault, StoreError};
 use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
-use super::{Seal, Store, consents};
+use super::{Seal, Store, consents, identifiers};
 use crate::clock::mint_at;
-use crate::customer::{Card, Consent, Customer, CustomerId, PersonName, Purpose};
+use crate::customer::{Card, Consent, Customer, CustomerId, Identifier, PersonName, Purpose};
 use crate::face::{Embedding, Template};
 use crate::i18n::Language;
 
@@ -26,6 +26,8 @@ pub struct NewCustomer {
     pub tier: Option<String>,
     pub note: Option<String>,
     pub consent: Consent,
+    /// Cards and phones by which they are known too.
+    pub identifiers: Vec<Identifier>,
     pub enrolled_at: Timestamp,
 }
 
@@ -42,10 +44,13 @@ const CUSTOMER_COLUMNS: &str = "SELECT c.id, c.sealed, c.enrolled_at,
     FROM customers c";
 
 impl Store {
-    /// Writes customer, consent and templates in one transaction. Refused unless the consent covers
-    /// recognition on `today`, and for an id that is already there.
+    /// Writes customer, consent, cards and templates in one transaction. Refused unless the consent covers
+    /// recognition on `today` (greeting by card, for one with cards and no template), for an id that is already
+    /// there, and when another customer has one of the cards.
     pub fn add_customer(&self, customer: &NewCustomer, templates: &[Template], today: Date) -> Result<(), StoreError> {
-        consents::check(customer.id, &customer.consent, Purpose::Recognition, today)?;
+        let by_card = templates.is_empty() && !customer.identifiers.is_empty();
+        let purpose = if by_card { Purpose::CardGreeting } else { Purpose::Recognition };
+        consents::check(customer.id, &customer.consent, purpose, today)?;
         self.write(|tx| {
             if exists(tx, customer.id)? {
                 return Err(StoreError::CustomerExists(customer.id).into());
@@ -56,6 +61,9 @@ impl Store {
                 params![key(customer.id.0), sealed, micros(customer.enrolled_at)],
             )?;
             consents::grant(tx, customer.id, &customer.consent, customer.enrolled_at)?;
+            for identifier in &customer.identifiers {
+                identifiers::add(tx, &self.key, customer.id, identifier, customer.enrolled_at)?;
+            }
             for template in templates {
                 add_template(tx, self.seal, customer, template)?;
             }

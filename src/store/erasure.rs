@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::key;
-use super::{Store, connection, lock, outbox};
+use super::{Store, connection, identifiers, lock, outbox};
 use crate::clock::WallTime;
 use crate::customer::CustomerId;
 
@@ -28,7 +28,7 @@ pub struct Erasure {
 }
 
 impl Store {
-    /// Erases a customer: name, consents, templates, visits and events in one transaction, which leaves only
+    /// Erases a customer: name, cards, phones, consents, templates, visits and events in one transaction, which leaves only
     /// an `erasure` event with the dead id for the CRM; then the traces in the files, as [`Store::scrub`].
     /// A visit that belongs to another customer now stays theirs. The size limit does not apply: a full box
     /// must be able to forget.
@@ -78,6 +78,7 @@ fn remove_rows(tx: &Transaction<'_>, id: CustomerId, now: WallTime) -> Result<Er
     let events = outbox::drop_all(tx, id)?;
     let visits = tx.execute("DELETE FROM visits WHERE customer = ?1", customer)?;
     let templates = tx.execute("DELETE FROM templates WHERE customer = ?1", customer)?;
+    identifiers::drop_all(tx, id)?;
     tx.execute("DELETE FROM consents WHERE customer = ?1", customer)?;
     tx.execute("DELETE FROM customers WHERE id = ?1", customer)?;
     outbox::put_erasure(tx, id, now.at)?;

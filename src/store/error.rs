@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use uuid::Uuid;
 
-use crate::customer::{ConsentError, CustomerId, VisitId};
-use crate::vault::VaultError;
+use crate::customer::{ConsentError, CustomerId, IdentifierKind, VisitId};
+use crate::vault::{KeyError, VaultError};
 
 /// Why the store did not do what was asked. Nothing was half written. Each text is one line, without names.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,12 @@ pub enum StoreError {
     Damaged { path: PathBuf, what: String },
     #[error("{table} {row}: cannot be read: {cause}")]
     Sealed { table: &'static str, row: Uuid, cause: VaultError },
+    #[error("the secret {name} cannot be read: {cause}, or give it again with {}", .name.strip_prefix("camera/").map_or("the command that set it".to_owned(), |camera| format!("`snova cameras password {camera}`")))]
+    Secret { name: String, cause: VaultError },
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("this {kind} is customer {owner}'s already; take it from them first with `snova customers unlink {owner}`")]
+    IdentifierTaken { kind: IdentifierKind, owner: CustomerId },
     #[error("there is no customer {0}; look the id up with `snova customers list`")]
     UnknownCustomer(CustomerId),
     #[error("customer {0} is already enrolled; erase them first or enrol under a new id")]

@@ -1,6 +1,7 @@
-//! The box's one database, `snova.db`: customers, consents, templates, visits, outbox; the only SQL of the house.
+//! The box's one database, `snova.db`: customers, consents, templates, visits, outbox, secrets; the only SQL of the
+//! house.
 //!
-//! What is personal is sealed by `crate::vault` before it is written. Delivering the outbox and searching the
+//! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
 //! templates are not here. All calls block: run them off the async runtime's threads.
 
 mod connection;
@@ -8,8 +9,10 @@ mod consents;
 mod customers;
 mod erasure;
 mod error;
+mod identifiers;
 mod outbox;
 mod rows;
+mod secrets;
 mod space;
 mod visits;
 
@@ -19,11 +22,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::vault::Seal;
+use crate::vault::{DeviceKey, Found, Seal};
 pub use customers::NewCustomer;
 pub use erasure::Erasure;
 use error::Fault;
 pub use error::StoreError;
+pub use identifiers::KeptIdentifier;
 pub use outbox::OutboxStatus;
 pub use space::free_bytes;
 pub use visits::{Identified, Visit, VisitAnswer, VisitRecord, VisitVerdict};
@@ -54,20 +58,29 @@ impl StoreConfig {
 pub struct Store {
     path: PathBuf,
     seal: Seal,
+    key: DeviceKey,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
 }
 
 impl Store {
-    /// Opens the database, making folder and file at the first time. Ends an erasure that a power cut or
-    /// another program's reading kept from being complete.
+    /// Opens the database, making folder, file and device key at the first time, and bringing one of an older
+    /// Snova up to date. Ends an erasure that a power cut or another program's reading kept from being complete.
     pub fn open(config: &StoreConfig, seal: Seal) -> Result<Self, StoreError> {
         connection::refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let path = connection::prepare_file(&config.dir)?;
         let at = |fault: Fault| fault.at(&path);
         let writer = connection::open_writer(&path, config).map_err(at)?;
         let reader = connection::open_reader(&path, config).map_err(at)?;
-        let store = Self { path, seal, writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        // After the database: a folder that is not ours gets no key.
+        let Found { key, is_new } = DeviceKey::find_or_make(&config.dir)?;
+        let store = Self { path, seal, key, writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        if is_new && store.read(holds_sealed_values)? {
+            tracing::warn!(
+                "the device key was missing and a new one was made: cards, phones and secrets given before do not open; \
+                 put device.key back from a copy, or give them again"
+            );
+        }
         if let Err(error) = store.scrub() {
             tracing::warn!(%error, "{}", erasure::TRACES_LEFT);
         }
@@ -95,7 +108,11 @@ impl Store {
         if let Some(what) = damage {
             return Err(StoreError::Damaged { path: self.path.clone(), what });
         }
-        self.read(|tx| customers::open_every_seal(tx, self.seal))
+        self.read(|tx| {
+            customers::open_every_seal(tx, self.seal)?;
+            identifiers::open_every_seal(tx, &self.key)?;
+            secrets::open_every_seal(tx, &self.key)
+        })
     }
 
     /// Runs `work` in one transaction that is either whole on the disk or not there at all.
@@ -127,6 +144,11 @@ impl Store {
         };
         run().map_err(|fault: Fault| fault.at(&self.path))
     }
+}
+
+fn holds_sealed_values(tx: &Transaction<'_>) -> Result<bool, Fault> {
+    let any = "SELECT EXISTS (SELECT 1 FROM identifiers) OR EXISTS (SELECT 1 FROM secrets)";
+    Ok(tx.query_row(any, [], |row| row.get(0))?)
 }
 
 /// A panic in another thread rolled its transaction back; the connection is as good as before.

@@ -1,4 +1,4 @@
--- The device's tables, version 1. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
+-- The device's tables, version 2. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
 -- Personal values stand only in columns named `sealed`, closed by the vault.
 
 CREATE TABLE customers (
@@ -31,13 +31,25 @@ CREATE TABLE templates (
 ) STRICT;
 CREATE INDEX templates_of_customer ON templates (customer);
 
+-- Cards and phones of customers. `blind` finds one that is given at the counter, `sealed` says what it is; both
+-- hang on the device key.
+CREATE TABLE identifiers (
+    id       BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    customer BLOB NOT NULL REFERENCES customers (id),
+    kind     TEXT NOT NULL CHECK (kind IN ('card', 'phone')),
+    blind    BLOB NOT NULL CHECK (length(blind) = 32),
+    sealed   BLOB NOT NULL,
+    UNIQUE (kind, blind)
+) STRICT;
+CREATE INDEX identifiers_of_customer ON identifiers (customer);
+
 CREATE TABLE visits (
     id                  BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     customer            BLOB NOT NULL REFERENCES customers (id),
     counter             TEXT NOT NULL,
     opened_at           INTEGER NOT NULL,
     opened_synchronised INTEGER NOT NULL CHECK (opened_synchronised IN (0, 1)),
-    how                 TEXT NOT NULL CHECK (how IN ('match', 'confirmed')),
+    how                 TEXT NOT NULL CHECK (how IN ('match', 'confirmed', 'entered')),
     closed_at           INTEGER,
     closed_synchronised INTEGER CHECK (closed_synchronised IN (0, 1)),
     verdict             TEXT NOT NULL DEFAULT 'none' CHECK (verdict IN ('none', 'confirmed', 'rejected', 'other')),
@@ -77,3 +89,9 @@ CREATE TABLE upkeep (
     scrubbed INTEGER NOT NULL
 ) STRICT;
 INSERT INTO upkeep VALUES (1, 0, 0, 0);
+
+-- Passwords of cameras and the like, sealed with the device key.
+CREATE TABLE secrets (
+    name   TEXT PRIMARY KEY NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;

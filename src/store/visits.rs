@@ -20,6 +20,8 @@ pub enum Identified {
     Match,
     /// The system asked, the cashier said yes.
     Confirmed,
+    /// The customer gave a card or phone at the counter.
+    Entered,
 }
 
 /// A visit as it begins.
@@ -64,13 +66,13 @@ impl Store {
     /// if the customer agreed to [`Purpose::VisitRecords`], and waits until the visit is closed.
     ///
     /// Recording the same visit again changes nothing, so a caller may repeat after any error. Refused when
-    /// the customer is gone or their consent does not cover recognition on `today`.
+    /// the customer is gone or their consent does not cover, on `today`, how they were identified.
     pub fn open_visit(&self, visit: &VisitRecord, today: Date) -> Result<(), StoreError> {
         self.write(|tx| {
             if let Some(there) = find(tx, visit.id)? {
                 return if there.began_as(visit) { Ok(()) } else { Err(StoreError::VisitConflict(visit.id).into()) };
             }
-            let consent = consents::require(tx, visit.customer, Purpose::Recognition, today)?;
+            let consent = consents::require(tx, visit.customer, visit.how.needs(), today)?;
             tx.execute(
                 "INSERT INTO visits (id, customer, counter, opened_at, opened_synchronised, how)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -118,14 +120,14 @@ impl Store {
     }
 
     /// Takes the cashier's word. A rejected visit does not count and is not sent; `Other` moves it to another
-    /// customer, whose consent must cover recognition on `today`. An event that may have left is followed by a
+    /// customer, whose consent must cover the same on `today`. An event that may have left is followed by a
     /// `visit_void`. The last answer holds; the same answer twice is one.
     pub fn answer_visit(&self, id: VisitId, answer: VisitAnswer, at: WallTime, today: Date) -> Result<(), StoreError> {
         self.write(|tx| {
             let before = require(tx, id)?;
             let after = before.answered(answer);
             if after.record.customer != before.record.customer {
-                consents::require(tx, after.record.customer, Purpose::Recognition, today)?;
+                consents::require(tx, after.record.customer, after.record.how.needs(), today)?;
             }
             tx.execute(
                 "UPDATE visits SET customer = ?2, verdict = ?3 WHERE id = ?1",
@@ -257,12 +259,21 @@ fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
 const UNREADABLE_VISIT: Fault = Fault::Row("a visit is not what this Snova writes");
 
 impl Identified {
-    const ALL: [Self; 2] = [Self::Match, Self::Confirmed];
+    const ALL: [Self; 3] = [Self::Match, Self::Confirmed, Self::Entered];
+
+    /// What the customer must have agreed to.
+    pub fn needs(self) -> Purpose {
+        match self {
+            Self::Match | Self::Confirmed => Purpose::Recognition,
+            Self::Entered => Purpose::CardGreeting,
+        }
+    }
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Match => "match",
             Self::Confirmed => "confirmed",
+            Self::Entered => "entered",
         }
     }
 }

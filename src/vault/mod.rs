@@ -1,14 +1,19 @@
 //! The one seam through which personal data goes to rest: what the store writes is sealed here first.
 //!
-//! **This is not encryption yet.** The only format so far, number 0, frames the plain bytes with a checksum;
-//! who can read the file can read the names. The encrypting vault replaces this file, adds format 1, and
-//! still opens format 0 in order to seal it anew. Keys and receipts come with it. Where sealed bytes are
-//! kept is `crate::store`'s.
+//! **Encrypted** (format 1, [`DeviceKey`]): secrets such as camera passwords, and the cards and phones of
+//! customers. **Not encrypted** (format 0, [`Seal`], plain bytes with a checksum): names, tiers, notes and
+//! templates; who can read the database can read those. The device key lies in the same folder as the database:
+//! it protects a copy of the database alone (a backup, a file sent to support), not the stolen disk.
+//! Where sealed bytes are kept is `crate::store`'s.
+
+mod key;
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+pub use key::{DeviceKey, Found, KEY_FILE, KeyError};
 
 /// The place a sealed value belongs to. A value copied to another row, column or table does not open there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +23,17 @@ pub struct SealContext {
     pub row: Uuid,
 }
 
+impl SealContext {
+    fn bytes(&self) -> Vec<u8> {
+        let parts = [self.table.as_bytes(), self.column.as_bytes(), self.row.as_bytes()];
+        // Length first, so that no two places run together into the same bytes.
+        parts
+            .iter()
+            .flat_map(|part| (part.len() as u64).to_le_bytes().into_iter().chain(part.iter().copied()))
+            .collect()
+    }
+}
+
 /// Why sealed bytes do not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
@@ -25,9 +41,13 @@ pub enum VaultError {
     UnknownFormat(u8),
     #[error("its seal is broken: the bytes are damaged or belong to another row; restore a copy")]
     Broken,
+    #[error("it was sealed with another device key, or is damaged; put device.key back from a copy")]
+    OtherKey,
+    #[error("the machine gives no random bytes; restart it")]
+    NoRandom,
 }
 
-/// Seals and opens. Holds no key yet: see the head of this file.
+/// Seals and opens without secrecy: see the head of this file.
 #[derive(Clone, Copy)]
 pub struct Seal(());
 
@@ -73,11 +93,7 @@ impl fmt::Debug for Seal {
 
 fn checksum(context: &SealContext, plain: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut hash = Sha256::new();
-    for part in [context.table.as_bytes(), context.column.as_bytes(), context.row.as_bytes()] {
-        // Length first, so that no two contexts run together into the same bytes.
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
+    hash.update(context.bytes());
     hash.update(plain);
     let whole = hash.finalize();
     std::array::from_fn(|i| whole[i])

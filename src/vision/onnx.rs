@@ -2,7 +2,7 @@
 //!
 //! Checking graphs against their manifest is `vision::pack`'s; decode heads are `vision::heads`.
 
-use std::borrow::Cow;
+use std::time::Duration;
 
 use image::RgbImage;
 use ndarray::{Array4, ArrayViewMut3, Axis};
@@ -12,8 +12,9 @@ use ort::value::TensorRef;
 use super::heads::{self, Output};
 use super::manifest::{ChannelOrder, DetectorManifest, EmbedderManifest, PixelFormat};
 use super::quality::{self, QualityConfig};
-use super::shrink::shrink;
+use super::shrink::Shrink;
 use super::{PackFacts, Vision, VisionError};
+use crate::clock::Stopwatch;
 use crate::face::{Detection, Embedding, FaceChip, Point, Quality};
 
 /// The models of a checked pack, with one ONNX Runtime session each. Made by `pack::open`.
@@ -41,6 +42,10 @@ impl Vision for OnnxVision {
         // One by one: the graph's cost is linear in the batch, and a fixed shape keeps its buffers.
         chips.iter().map(|chip| self.embedder.embed(chip)).collect()
     }
+
+    fn in_graphs(&self) -> Duration {
+        self.detector.in_graph.total() + self.embedder.in_graph.total()
+    }
 }
 
 pub(super) struct Detector {
@@ -50,24 +55,21 @@ pub(super) struct Detector {
     pub long_side: u32,
     /// `[1, 3, height, width]`, kept between frames of one size.
     pub tensor: Array4<f32>,
+    /// The size of the picture in it; the rest of the tensor is zero.
+    pub drawn: (u32, u32),
+    /// For pictures of the size of the last one.
+    pub shrink: Option<Shrink>,
+    pub in_graph: Stopwatch,
 }
 
 impl Detector {
     fn detect(&mut self, picture: &RgbImage) -> Result<Vec<Detection>, VisionError> {
         let canvas = self.canvas(picture.width(), picture.height());
-        let scale = scale_into(picture, canvas);
-        let scaled = shrunk(picture, scale);
-        let shape = (1, 3, canvas.1 as usize, canvas.0 as usize);
-        if self.tensor.dim() == shape {
-            self.tensor.fill(0.0);
-        } else {
-            self.tensor = Array4::zeros(shape);
-        }
-        fill(self.tensor.index_axis_mut(Axis(0), 0), &scaled, &self.manifest.input.pixels);
-
+        let scale = self.draw(picture, canvas);
         let failed = |cause: ort::Error| inference("detector", &cause);
         let tensor = TensorRef::from_array_view(self.tensor.view()).map_err(failed)?;
-        let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
+        let input = ort::inputs![self.manifest.input.name.as_str() => tensor];
+        let results = self.in_graph.time(|| self.session.run(input)).map_err(failed)?;
         let mut outputs = Vec::with_capacity(self.manifest.outputs.len());
         for name in &self.manifest.outputs {
             let (shape, values) = results[name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
@@ -77,6 +79,38 @@ impl Detector {
         let mut kept = heads::suppress(found, self.manifest.nms_iou);
         kept.iter_mut().for_each(|detection| rescale(detection, 1.0 / scale));
         Ok(kept)
+    }
+
+    /// Draws `picture` at the top left of the tensor, shrunk to fit `canvas`; gives the factor.
+    fn draw(&mut self, picture: &RgbImage, canvas: (u32, u32)) -> f32 {
+        let scale = scale_into(picture, canvas);
+        let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
+        let (from, to) = (picture.dimensions(), (side(picture.width()), side(picture.height())));
+        let shape = (1, 3, canvas.1 as usize, canvas.0 as usize);
+        if self.tensor.dim() != shape || self.drawn != to {
+            // What no picture of this size covers stays zero from now on.
+            self.tensor = Array4::zeros(shape);
+            self.drawn = to;
+        }
+        let mut planes = self.tensor.index_axis_mut(Axis(0), 0);
+        let pixels = &self.manifest.input.pixels;
+        if scale == 1.0 {
+            fill(planes, picture, pixels);
+            return scale;
+        }
+        if !self.shrink.as_ref().is_some_and(|shrink| shrink.is_for(from, to)) {
+            self.shrink = Some(Shrink::new(from, to));
+        }
+        let Some(shrink) = &mut self.shrink else { return scale };
+        shrink.run(picture, |row, means| {
+            for (channel, mut plane) in planes.outer_iter_mut().enumerate() {
+                let (byte, mean, scale) = normalisation(pixels, channel);
+                for (value, pixel) in plane.row_mut(row).iter_mut().zip(means) {
+                    *value = (pixel[byte] - mean) * scale;
+                }
+            }
+        });
+        scale
     }
 
     /// The graph's input size for a picture: fixed by the graph, or the picture's shape scaled to the
@@ -99,15 +133,6 @@ impl Detector {
     }
 }
 
-/// `picture` shrunk by `scale` (at most 1).
-fn shrunk(picture: &RgbImage, scale: f32) -> Cow<'_, RgbImage> {
-    if scale == 1.0 {
-        return Cow::Borrowed(picture);
-    }
-    let side = |length: u32| ((length as f32 * scale).round() as u32).max(1);
-    Cow::Owned(shrink(picture, side(picture.width()), side(picture.height())))
-}
-
 /// The factor by which `picture` must shrink to fit `canvas`; never above 1.
 fn scale_into(picture: &RgbImage, canvas: (u32, u32)) -> f32 {
     let x = canvas.0 as f32 / picture.width().max(1) as f32;
@@ -127,6 +152,7 @@ pub(super) struct Embedder {
     pub manifest: EmbedderManifest,
     /// `[1, 3, side, side]`.
     pub tensor: Array4<f32>,
+    pub in_graph: Stopwatch,
 }
 
 impl Embedder {
@@ -141,7 +167,8 @@ impl Embedder {
         fill(self.tensor.index_axis_mut(Axis(0), 0), &chip.image, &self.manifest.input.pixels);
         let failed = |cause: ort::Error| inference("embedder", &cause);
         let tensor = TensorRef::from_array_view(self.tensor.view()).map_err(failed)?;
-        let results = self.session.run(ort::inputs![self.manifest.input.name.as_str() => tensor]).map_err(failed)?;
+        let input = ort::inputs![self.manifest.input.name.as_str() => tensor];
+        let results = self.in_graph.time(|| self.session.run(input)).map_err(failed)?;
         let (_, values) = results[self.manifest.output.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
         let unexpected = |got: String| VisionError::UnexpectedOutput {
             model: "embedder",
@@ -163,15 +190,20 @@ fn inference(model: &'static str, cause: &ort::Error) -> VisionError {
 fn fill(mut tensor: ArrayViewMut3<'_, f32>, image: &RgbImage, format: &PixelFormat) {
     let row_bytes = image.width() as usize * 3;
     for (channel, mut plane) in tensor.outer_iter_mut().enumerate() {
-        let byte = match format.channels {
-            ChannelOrder::Rgb => channel,
-            ChannelOrder::Bgr => 2 - channel,
-        };
-        let (mean, scale) = (format.mean[channel], 1.0 / format.std[channel]);
+        let (byte, mean, scale) = normalisation(format, channel);
         for (mut target, source) in plane.outer_iter_mut().zip(image.as_raw().chunks_exact(row_bytes)) {
             for (value, pixel) in target.iter_mut().zip(source.as_chunks::<3>().0) {
                 *value = (f32::from(pixel[byte]) - mean) * scale;
             }
         }
     }
+}
+
+/// For a plane of the tensor: which byte of a pixel it takes, what is subtracted from it, what it is multiplied by.
+fn normalisation(format: &PixelFormat, channel: usize) -> (usize, f32, f32) {
+    let byte = match format.channels {
+        ChannelOrder::Rgb => channel,
+        ChannelOrder::Bgr => 2 - channel,
+    };
+    (byte, format.mean[channel], 1.0 / format.std[channel])
 }

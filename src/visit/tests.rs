@@ -58,6 +58,16 @@ impl Counter {
         events
     }
 
+    /// The card of a customer is entered.
+    fn enter(&mut self, n: u128) -> (VisitId, Vec<VisitEvent>) {
+        let minted = &mut self.minted;
+        let mut mint = || {
+            *minted += 1;
+            Uuid::from_u128(*minted)
+        };
+        self.visits.introduce(Monotonic::from_millis(self.now_ms), customer(n), &mut mint)
+    }
+
     fn say(&mut self, visit: VisitId, answer: VisitAnswer) -> Option<Vec<VisitEvent>> {
         self.visits.answer(Monotonic::from_millis(self.now_ms), visit, answer)
     }
@@ -219,4 +229,168 @@ fn stopping_closes_what_is_open() {
 fn strangers_and_undecided_faces_make_no_events() {
     let mut counter = Counter::new();
     assert_eq!(counter.show(60_000, &[(1, Decision::NoMatch), (2, Decision::Undecided(None))]), []);
+}
+
+/// What happened to `visit`, in words.
+fn told(events: &[VisitEvent], visit: VisitId) -> Vec<&'static str> {
+    let word = |e: &VisitEvent| match e {
+        VisitEvent::Opened { visit, how: Identification::Entered, .. } => (*visit, "entered"),
+        VisitEvent::Opened { visit, .. } => (*visit, "opened"),
+        VisitEvent::Suggested { visit, .. } => (*visit, "asked"),
+        VisitEvent::Returned { visit, .. } => (*visit, "returned"),
+        VisitEvent::Held { visit, .. } => (*visit, "held"),
+        VisitEvent::Confirmed { visit, .. } => (*visit, "confirmed"),
+        VisitEvent::Rejected { visit, .. } => (*visit, "rejected"),
+        VisitEvent::Reassigned { visit, .. } => (*visit, "reassigned"),
+        VisitEvent::Left { visit, .. } => (*visit, "left"),
+        VisitEvent::Closed { visit, .. } => (*visit, "closed"),
+    };
+    events.iter().map(word).filter(|(whose, _)| *whose == visit).map(|(_, word)| word).collect()
+}
+
+#[test]
+fn a_card_opens_a_visit_that_stays_for_the_hold_without_any_face() {
+    let mut counter = Counter::new();
+    let (visit, events) = counter.enter(1);
+    assert_eq!(told(&events, visit), ["entered"]);
+    assert_eq!(counter.show(120_000, &[]), [], "nobody need see them");
+    assert_eq!(told(&counter.show(300, &[]), visit), ["left"]);
+    assert_eq!(told(&counter.show(301_000, &[]), visit), ["closed"]);
+}
+
+#[test]
+fn a_card_entered_again_goes_on_with_the_visit() {
+    let mut counter = Counter::new();
+    let (visit, _) = counter.enter(1);
+    counter.show(60_000, &[]);
+    let (same, events) = counter.enter(1);
+    assert_eq!((same, told(&events, visit)), (visit, vec!["held"]));
+    assert_eq!(counter.show(119_000, &[]), [], "the hold begins anew");
+    assert_eq!(told(&counter.show(2_000, &[]), visit), ["left"]);
+    let (same, events) = counter.enter(1);
+    assert_eq!((same, told(&events, visit)), (visit, vec!["returned"]), "within the merge window");
+    counter.show(500_000, &[]);
+    let (another, events) = counter.enter(1);
+    assert_ne!(another, visit);
+    assert_eq!(told(&events, another), ["entered"]);
+}
+
+#[test]
+fn the_next_card_ends_the_hold_of_the_one_before() {
+    let mut counter = Counter::new();
+    let (first, _) = counter.enter(1);
+    counter.show(1_000, &[]);
+    let (second, events) = counter.enter(2);
+    assert_eq!((told(&events, first), told(&events, second)), (vec!["left"], vec!["entered"]));
+    assert_eq!(counter.show(60_000, &[]), []);
+}
+
+#[test]
+fn the_next_card_leaves_those_whom_a_camera_sees() {
+    let mut counter = Counter::new();
+    let (by_face, _) = opened(&counter.show(2_000, &[(1, is(1))]))[0];
+    let (by_card, _) = counter.enter(2);
+    counter.show(2_000, &[(1, is(1)), (2, is(2))]);
+    let (_, events) = counter.enter(3);
+    assert_eq!((told(&events, by_face), told(&events, by_card)), (vec![], vec![]));
+    assert_eq!(counter.show(10_000, &[(1, is(1)), (2, is(2))]), [], "all three stand there");
+    let left = counter.show(3_000, &[(1, is(1))]);
+    assert_eq!((told(&left, by_face), told(&left, by_card)), (vec![], vec!["left"]));
+}
+
+#[test]
+fn a_face_of_another_customer_does_not_take_the_card_away() {
+    let mut counter = Counter::new();
+    let (by_card, _) = counter.enter(1);
+    let events = counter.show(20_000, &[(7, is(2))]);
+    assert_eq!(opened(&events).len(), 1, "the other one is greeted");
+    assert!(told(&events, by_card).is_empty(), "{events:?}");
+}
+
+#[test]
+fn a_face_and_a_card_of_one_customer_are_one_visit_in_either_order() {
+    let mut counter = Counter::new();
+    let (visit, _) = counter.enter(1);
+    assert_eq!(counter.show(5_000, &[(1, is(1))]), [], "no second greeting");
+    assert_eq!(told(&counter.show(3_000, &[]), visit), ["left"], "the camera saw them go before the hold was over");
+
+    let mut counter = Counter::new();
+    let (visit, _) = opened(&counter.show(2_000, &[(1, is(1))]))[0];
+    let (same, events) = counter.enter(1);
+    assert_eq!((same, told(&events, visit)), (visit, vec!["held"]));
+    assert_eq!(counter.show(60_000, &[]), [], "out of sight, and held by the card");
+}
+
+#[test]
+fn a_glimpse_of_the_face_does_not_end_the_hold() {
+    let mut counter = Counter::new();
+    counter.enter(1);
+    assert_eq!(counter.show(300, &[(1, is(1))]), []);
+    assert_eq!(counter.show(60_000, &[]), [], "shorter than the dwell time");
+}
+
+#[test]
+fn a_card_answers_the_question_about_its_customer() {
+    for (asked, n) in [(&[1][..], 1), (&[2, 1][..], 1)] {
+        let mut counter = Counter::new();
+        let question = suggested(&counter.show(2_000, &[(1, maybe(asked))]));
+        let (visit, events) = counter.enter(n);
+        assert_eq!((visit, told(&events, question)), (question, vec!["entered"]));
+        assert_eq!(counter.show(10_000, &[(1, maybe(asked))]), [], "and the face is theirs: nobody is asked again");
+    }
+    let mut counter = Counter::new();
+    let question = suggested(&counter.show(2_000, &[(1, maybe(&[2]))]));
+    let (visit, events) = counter.enter(1);
+    assert_ne!(visit, question);
+    assert!(told(&events, question).is_empty(), "the question about somebody else stays");
+}
+
+#[test]
+fn done_takes_the_customer_off_the_screen_and_they_are_not_shown_again_while_they_linger() {
+    let mut counter = Counter::new();
+    let (visit, _) = counter.enter(1);
+    counter.show(2_000, &[(1, is(1))]);
+    assert_eq!(told(&counter.say(visit, VisitAnswer::Done).expect("here"), visit), ["left"]);
+    assert_eq!(counter.say(visit, VisitAnswer::Done), Some(vec![]), "twice is once");
+    assert_eq!(counter.show(400_000, &[(1, is(1))]), [], "they stand there, longer than the merge window");
+    assert_eq!(counter.show(10_000, &[(2, maybe(&[1]))]), [], "a worse look is no news either");
+    counter.show(3_000, &[]);
+    let back = counter.show(1_000, &[(3, is(1))]);
+    assert_eq!(told(&back, visit), ["returned"], "gone and back");
+}
+
+#[test]
+fn done_and_then_the_card_again_brings_them_back() {
+    let mut counter = Counter::new();
+    let (visit, _) = counter.enter(1);
+    counter.say(visit, VisitAnswer::Done);
+    counter.show(1_000, &[]);
+    assert_eq!(told(&counter.enter(1).1, visit), ["returned"]);
+    assert_eq!(counter.show(60_000, &[]), []);
+}
+
+#[test]
+fn a_refused_name_is_believed_when_their_card_is_entered() {
+    let mut counter = Counter::new();
+    let (wrong, _) = opened(&counter.show(2_000, &[(1, is(1))]))[0];
+    counter.say(wrong, VisitAnswer::No);
+    let (visit, events) = counter.enter(1);
+    assert_eq!(told(&events, visit), ["entered"]);
+}
+
+#[test]
+fn a_question_on_one_camera_and_a_match_on_the_other_are_one_visit() {
+    let mut counter = Counter::new();
+    let question = suggested(&counter.show(1_000, &[(1, maybe(&[1]))]));
+    let events = counter.show(5_000, &[(1, maybe(&[1])), (2, is(1))]);
+    assert_eq!(opened(&events), [(question, customer(1))], "the match answers the other camera's question");
+    assert_eq!(events.len(), 1, "{events:?}");
+
+    let mut counter = Counter::new();
+    counter.show(5_000, &[(1, is(1))]);
+    counter.show(3_000, &[]);
+    let question = suggested(&counter.show(2_000, &[(2, maybe(&[1]))]));
+    let events = counter.show(2_000, &[(2, maybe(&[1])), (3, is(1))]);
+    assert_eq!(told(&events, question), ["left"], "back by another camera: nothing is left to be asked");
+    assert_eq!((events.len(), opened(&events).len()), (2, 0), "{events:?}");
 }

@@ -24,18 +24,20 @@ use crate::greeter::{AnswerError, Counters, Greeted, Verdict};
 #[serde(deny_unknown_fields)]
 pub struct AnswerBody {
     verdict: VerdictView,
-    /// With `other`: who it is, required. With `yes` and `no`: whom the screen showed; if the counter has moved
+    /// With `other`: who it is, required. With the others: whom the screen showed; if the counter has moved
     /// on since, the answer is refused with 409 instead of being taken for somebody else.
     customer_id: Option<Uuid>,
 }
 
 /// `yes`: the greeting or the first candidate is right. `no`: nobody of those shown. `other`: another customer.
+/// `done`: they are served and may leave the screen.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictView {
     Yes,
     No,
     Other,
+    Done,
 }
 
 /// The answer was taken.
@@ -70,6 +72,7 @@ pub async fn answer(
         (VerdictView::Other, Some(customer)) => Verdict::Other(customer),
         (VerdictView::Yes, shown) => still_shown(&site.parts.counters, visit, shown).map(|()| Verdict::Yes)?,
         (VerdictView::No, shown) => still_shown(&site.parts.counters, visit, shown).map(|()| Verdict::No)?,
+        (VerdictView::Done, shown) => still_shown(&site.parts.counters, visit, shown).map(|()| Verdict::Done)?,
     };
     let outcome = tokio::time::timeout(site.parts.limits.answer, site.parts.counters.answer(visit, verdict)).await;
     match outcome.unwrap_or(Err(AnswerError::Busy)) {

@@ -75,7 +75,7 @@ fn current((counter, pictures): Watched) -> Json<CounterView> {
 }
 
 impl Site {
-    fn named(&self, name: &str) -> Result<Watched, Problem> {
+    pub fn named(&self, name: &str) -> Result<Watched, Problem> {
         let counter = CounterId::new(name);
         match self.parts.counters.watch(&counter) {
             Some(pictures) => Ok((counter, pictures)),
@@ -83,7 +83,7 @@ impl Site {
         }
     }
 
-    fn only(&self) -> Result<Watched, Problem> {
+    pub fn only(&self) -> Result<Watched, Problem> {
         match self.only_counter() {
             Some(counter) => self.named(counter.as_str()),
             None => Err(Problem::not_found("several_counters", format!("say which counter; {}", self.choice()))),

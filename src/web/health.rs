@@ -29,6 +29,10 @@ pub struct HealthReport {
     pub customers: usize,
     pub outbox: OutboxHealth,
     pub clock_synchronised: bool,
+    /// The configuration file cannot be used; the last good one holds.
+    pub config_refused: bool,
+    /// Whether a live camera is looked at too rarely.
+    pub overloaded: bool,
     pub uptime: Duration,
 }
 
@@ -46,7 +50,7 @@ pub struct OutboxHealth {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthView {
     status: HealthStatus,
-    /// What is wrong: camera_lost, writes_delayed.
+    /// What is wrong: camera_lost, writes_delayed, config_refused, overloaded.
     troubles: Vec<Trouble>,
     version: &'static str,
     pack: String,
@@ -70,6 +74,8 @@ enum HealthStatus {
 enum Trouble {
     CameraLost,
     WritesDelayed,
+    ConfigRefused,
+    Overloaded,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,7 +85,8 @@ struct OutboxView {
     dead: u64,
 }
 
-/// 200 when the box does its work, 503 when a camera is lost or visits are not being written.
+/// 200 when the box does its work, 503 when a camera is lost, visits are not being written, or the box is too slow for
+/// its cameras.
 #[utoipa::path(get, path = "/health", tag = "operation",
     responses((status = 200, body = HealthView), (status = 503, body = HealthView),
               (status = 504, body = ErrorBody, description = "The store does not answer")))]
@@ -131,6 +138,12 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     }
     if unsaved_visits > 0 {
         troubles.push(Trouble::WritesDelayed);
+    }
+    if report.config_refused {
+        troubles.push(Trouble::ConfigRefused);
+    }
+    if report.overloaded {
+        troubles.push(Trouble::Overloaded);
     }
     HealthView {
         status: if troubles.is_empty() { HealthStatus::Fine } else { HealthStatus::Trouble },

@@ -5,6 +5,7 @@
 
 mod answer;
 mod counters;
+mod entry;
 mod error;
 mod guard;
 mod health;

@@ -33,12 +33,13 @@ struct Asset {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 8] = [
+const ASSETS: [Asset; 9] = [
     Asset { name: "snova.css", kind: "text/css; charset=utf-8", text: include_str!("assets/snova.css") },
     Asset { name: "snova.svg", kind: "image/svg+xml", text: include_str!("assets/snova.svg") },
     Asset { name: "cashier.js", kind: SCRIPT, text: include_str!("assets/cashier.js") },
     Asset { name: "stream.js", kind: SCRIPT, text: include_str!("assets/stream.js") },
     Asset { name: "people.js", kind: SCRIPT, text: include_str!("assets/people.js") },
+    Asset { name: "entry.js", kind: SCRIPT, text: include_str!("assets/entry.js") },
     Asset { name: "fit.js", kind: SCRIPT, text: include_str!("assets/fit.js") },
     Asset { name: "status.js", kind: SCRIPT, text: include_str!("assets/status.js") },
     Asset { name: "words.js", kind: SCRIPT, text: include_str!("assets/words.js") },
@@ -109,19 +110,26 @@ fn cashier_page(site: &Site, counter: &CounterId) -> String {
     let words = words::of(language);
     let table = serde_json::to_string(words).unwrap_or_default();
     let silence = (site.parts.limits.ping.saturating_mul(5) / 2).as_millis().to_string();
+    let address = |what| escape(&format!("/api/v1/counters/{}/{what}", percent_encode(counter.as_str())));
     fill(
         CASHIER,
         &[
             ("lang", language.code()),
             ("title", words.title),
             ("counter", &escape(counter.as_str())),
-            ("events", &escape(&format!("/api/v1/counters/{}/events", percent_encode(counter.as_str())))),
+            ("events", &address("events")),
+            ("entries", &address("entries")),
             ("zone", &escape(site.parts.time_zone.iana_name().unwrap_or(""))),
             ("silence_ms", &silence),
             ("now", &site.parts.clock.wall().at.to_string()),
             ("build", build()),
             ("no_script", words.no_script),
             ("connecting", words.connecting),
+            ("by_card", words.by_card),
+            ("by_card_short", words.by_card_short),
+            ("entry_label", words.entry_label),
+            ("find", words.find),
+            ("cancel", words.cancel),
             // A data block ends at the first "</script", so no "<" may stand in it.
             ("words", &table.replace('<', "\\u003c")),
         ],
@@ -214,6 +222,12 @@ mod tests {
                     "title",
                     "counter",
                     "events",
+                    "entries",
+                    "by_card",
+                    "by_card_short",
+                    "entry_label",
+                    "find",
+                    "cancel",
                     "zone",
                     "silence_ms",
                     "now",

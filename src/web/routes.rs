@@ -15,12 +15,12 @@ use utoipa_axum::routes;
 
 use super::error::Problem;
 use super::stream::Ping;
-use super::{WebParts, answer, counters, guard, health, page};
+use super::{WebParts, answer, counters, entry, guard, health, page};
 use crate::face::CounterId;
 use crate::i18n::Language;
 use crate::shutdown::Shutdown;
 
-/// An answer is a hundred bytes; more is not an answer.
+/// An answer is a hundred bytes, an entry not many more; more is neither.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// What the handlers share.
@@ -65,6 +65,8 @@ pub fn router(parts: WebParts, shutdown: Shutdown) -> Router {
         .routes(routes!(counters::picture))
         .routes(routes!(counters::events))
         .routes(routes!(answer::answer))
+        .routes(routes!(entry::enter))
+        .routes(routes!(entry::enter_only))
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))
         .routes(routes!(openapi))

@@ -38,6 +38,8 @@ pub struct CounterView {
     pub cameras: Vec<CameraView>,
     /// Visits shown but not yet written: above 0 only while the disk is in trouble.
     pub unsaved_visits: usize,
+    /// Whether the box looks at a camera too rarely to be quick: names may come late.
+    pub overloaded: bool,
 }
 
 /// Somebody the screen may name.
@@ -56,6 +58,8 @@ pub struct PresentView {
     pub candidates: Vec<CandidateView>,
     /// For a match. It suggests; nothing in it authorises money or bonus points.
     pub card: Option<CardView>,
+    /// Whether they gave a card or phone here; they stay until `done`, or for a while.
+    pub entered: bool,
     /// When the visit began.
     #[schema(format = DateTime)]
     pub since: String,
@@ -151,6 +155,7 @@ impl CounterView {
             present: state.present.iter().map(PresentView::of).collect(),
             cameras: state.cameras.iter().map(|(camera, state)| CameraView::of(camera, state)).collect(),
             unsaved_visits: state.unsaved_visits,
+            overloaded: state.overloaded,
         }
     }
 }
@@ -165,6 +170,7 @@ impl PresentView {
             name: None,
             candidates: Vec::new(),
             card: None,
+            entered: present.entered,
             since: wire_time(present.since),
         };
         match &present.who {

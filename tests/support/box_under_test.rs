@@ -133,6 +133,7 @@ impl BoxUnderTest {
         let pipeline = Pipeline::new(vision, gallery.clone(), Arc::clone(&clock) as Arc<dyn Clock>, pipeline);
         let config = DeskConfig {
             counters: vec![(till(), Language::Russian)],
+            country: "RU".parse().ok(),
             time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").expect("the zone is known"),
             hours: DayHours::default(),
             visit: VisitConfig::default(),
@@ -163,7 +164,7 @@ impl BoxUnderTest {
         let stamp = self.store.change_stamp().expect("the store can be read");
         if stamp != self.stamp {
             let gallery = load_gallery(&self.store, &self.pack, self.today()).expect("the gallery loads");
-            self.desk.keep_only(self.clock.monotonic(), &|customer| gallery.contains(customer));
+            self.desk.keep_live(self.clock.monotonic()).expect("the store can be read");
             self.gallery.replace(gallery);
             self.stamp = stamp;
         }
@@ -171,9 +172,14 @@ impl BoxUnderTest {
 
     /// One picture at the counter, now.
     pub fn see(&mut self, picture: RgbImage, truth: Vec<Truth>) -> Moment {
+        self.see_by("till-1-front", picture, truth)
+    }
+
+    /// One picture of that camera, now.
+    pub fn see_by(&mut self, camera: &str, picture: RgbImage, truth: Vec<Truth>) -> Moment {
         self.follow_store();
         let at = self.clock.monotonic();
-        let (counter, camera, pixels) = (till(), CameraId::new("till-1-front"), Pixels::Rgb8(picture));
+        let (counter, camera, pixels) = (till(), CameraId::new(camera), Pixels::Rgb8(picture));
         let frame = Frame { counter, camera, seq: self.seq, captured_at: at, pixels };
         self.seq += 1;
         let outcome = self.pipeline.step(frame).expect("the frame can be looked at");
@@ -257,9 +263,17 @@ pub fn request(given: &str, patronymic: &str, family: &str, gender: Gender, pict
         tier: None,
         note: None,
         consent: consent(jiff::civil::date(2026, 3, 1)),
+        identifiers: Vec::new(),
         photos: pictures.iter().map(photo).collect(),
         allow_similar: false,
     }
+}
+
+/// A request for somebody with one name, from these pictures.
+pub fn request_of(given: &str, pictures: Vec<Vec<u8>>) -> EnrolRequest {
+    let photo = |(n, bytes)| Photo { label: format!("{n}.png"), bytes };
+    let photos = pictures.into_iter().enumerate().map(photo).collect();
+    EnrolRequest { photos, name: PersonName::given(given), ..request("", "", "", Gender::Masculine, &[]) }
 }
 
 pub fn ivan() -> EnrolRequest {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use snova::app::{self, Parts, Service, Settings};
+use snova::app::{self, Parts, Service, Settings, Supervision};
 use snova::camera::{CameraConfig, SceneScript, SourceSpec};
 use snova::clock::SystemClock;
 use snova::config::Config;
 use snova::customer::CustomerId;
 use snova::enrolment::{EnrolRequest, EnrolmentRules, enrol};
-use snova::face::CameraId;
+use snova::face::{CameraId, CounterId};
 use snova::store::{Store, StoreConfig};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
@@ -49,13 +49,25 @@ pub fn scene(text: &'static str, media: &Path, repeat: bool) -> SourceSpec {
 /// Starts the service with one camera.
 pub async fn start(config: &Config, camera: SourceSpec, store: Arc<Store>, vision: Box<dyn Vision>) -> Service {
     let mut settings = Settings::from_config(config).expect("nothing is missing");
-    let front = CameraConfig {
-        counter: config.counters[0].name.clone(),
-        camera: CameraId::new("till-1-front"),
-        stall_after: Duration::from_secs(3),
-    };
-    settings.cameras.push((front, camera));
-    let parts = Parts { store, vision, clock: Arc::new(SystemClock::new()), metrics: Arc::new(Metrics::new()) };
+    settings.cameras.push(at(config.counters[0].name.as_str(), "till-1-front", camera));
+    start_with(settings, store, vision, Arc::new(Metrics::new())).await
+}
+
+/// A camera for the settings.
+pub fn at(counter: &str, camera: &str, source: SourceSpec) -> (CameraConfig, SourceSpec) {
+    let (counter, camera) = (CounterId::new(counter), CameraId::new(camera));
+    (CameraConfig { counter, camera, stall_after: Duration::from_secs(3) }, source)
+}
+
+/// Starts the service with these settings, cameras and all.
+pub async fn start_with(
+    settings: Settings,
+    store: Arc<Store>,
+    vision: Box<dyn Vision>,
+    metrics: Arc<Metrics>,
+) -> Service {
+    let parts =
+        Parts { store, vision, clock: Arc::new(SystemClock::new()), metrics, supervision: Supervision::default() };
     app::start(settings, parts).await.expect("the service starts")
 }
 

@@ -69,6 +69,7 @@ pub fn customer(given: &str) -> NewCustomer {
         tier: None,
         note: None,
         consent: consent(),
+        identifiers: Vec::new(),
         enrolled_at: at(0).at,
     }
 }

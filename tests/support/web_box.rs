@@ -11,7 +11,7 @@ use snova::camera::CameraState;
 use snova::clock::{SimulatedClock, WallTime};
 use snova::customer::{Card, CustomerId, PersonName, VisitId};
 use snova::face::{CameraId, CounterId};
-use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Greeted, Present};
+use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Entry, EntryError, Greeted, Present};
 use snova::i18n::Language;
 use snova::shutdown::{self, Stopper};
 use snova::telemetry::Metrics;
@@ -28,6 +28,7 @@ pub const SOON: Duration = Duration::from_secs(15);
 pub struct TestBox {
     pub address: SocketAddr,
     pub answers: mpsc::Receiver<Answer>,
+    pub entries: mpsc::Receiver<Entry>,
     pub metrics: Arc<Metrics>,
     pub stopper: Stopper,
     screens: BTreeMap<CounterId, watch::Sender<Arc<CounterState>>>,
@@ -56,9 +57,10 @@ impl TestBox {
             })
             .unzip();
         let (to_greeter, answers) = mpsc::channel(4);
+        let (by_card, entries) = mpsc::channel(4);
         let metrics = Arc::new(Metrics::new());
         let mut parts = WebParts {
-            counters: Counters::new(seen, to_greeter),
+            counters: Counters::new(seen, to_greeter, by_card),
             languages: BTreeMap::new(),
             time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").unwrap(),
             clock: Arc::new(SimulatedClock::starting_at(at(NOW))),
@@ -70,7 +72,7 @@ impl TestBox {
         change(&mut parts);
         let (stopper, shutdown) = shutdown::channel();
         let served = tokio::spawn(web::serve(listener, parts, shutdown));
-        Self { address, answers, metrics, stopper, screens, served }
+        Self { address, answers, entries, metrics, stopper, screens, served }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -97,6 +99,14 @@ impl TestBox {
         (answer.visit, answer.verdict)
     }
 
+    /// Takes the next entry and replies with `outcome`; gives the counter and what was entered.
+    pub async fn hear_entry(&mut self, outcome: Result<VisitId, EntryError>) -> (String, String) {
+        let entry = tokio::time::timeout(Duration::from_secs(10), self.entries.recv()).await;
+        let entry = entry.expect("an entry in time").expect("the web is alive");
+        entry.reply.send(outcome).expect("somebody waits for the reply");
+        (entry.counter.to_string(), entry.entered)
+    }
+
     /// Stops as the composition root does, and waits for the end.
     pub async fn stop(self) {
         self.stopper.stop();
@@ -117,6 +127,8 @@ pub fn report() -> HealthReport {
         customers: 120,
         outbox: OutboxHealth { depth: 3, oldest_age: Some(Duration::from_secs(90)), dead: 0 },
         clock_synchronised: true,
+        config_refused: false,
+        overloaded: false,
         uptime: Duration::from_secs(86_400),
     }
 }
@@ -144,7 +156,7 @@ pub fn lost(camera: &str) -> (CameraId, CameraState) {
 }
 
 pub fn nobody() -> CounterState {
-    CounterState { present: Vec::new(), cameras: vec![live("till-1-front")], unsaved_visits: 0 }
+    CounterState { present: Vec::new(), cameras: vec![live("till-1-front")], unsaved_visits: 0, overloaded: false }
 }
 
 pub fn with(present: Vec<Present>) -> CounterState {
@@ -169,6 +181,7 @@ pub fn greeted(n: u128, greeting: &str, name: PersonName) -> Present {
     };
     Present {
         visit: visit(n),
+        entered: false,
         since: at("2026-05-12T11:06:55.123456Z"),
         who: Greeted::Match { customer: customer(n), name, greeting: greeting.to_owned(), card },
     }
@@ -177,5 +190,6 @@ pub fn greeted(n: u128, greeting: &str, name: PersonName) -> Present {
 /// Somebody who may be any of the names, the likeliest first; candidate `i` is customer `n * 10 + i`.
 pub fn perhaps(n: u128, names: Vec<PersonName>) -> Present {
     let candidates = (n * 10..).zip(names).map(|(id, name)| CandidateCard { customer: customer(id), name }).collect();
-    Present { visit: visit(n), since: at("2026-05-12T11:06:58Z"), who: Greeted::Maybe { candidates } }
+    let who = Greeted::Maybe { candidates };
+    Present { visit: visit(n), since: at("2026-05-12T11:06:58Z"), who, entered: false }
 }

@@ -94,7 +94,7 @@ pub(super) fn port(config: &Config) -> Finding {
 }
 
 /// Whether a `snova run` is at work on the data folder.
-fn is_held(dir: &Path) -> bool {
+pub(super) fn is_held(dir: &Path) -> bool {
     let lock = File::open(dir.join(cli::run::LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }

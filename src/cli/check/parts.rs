@@ -1,15 +1,17 @@
 //! What `snova check` asks of Snova's own parts: runtime, pack, store, cameras.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::machine::nearest_existing;
+use super::machine::{is_held, nearest_existing};
 use super::{Finding, Severity};
 use crate::app::{Places, settings};
+use crate::cli::look::{self, Look, look};
 use crate::cli::{self, models};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Source};
+use crate::store;
 use crate::vision;
 use crate::vision::manifest::{Licence, PackManifest};
-use crate::{camera, store};
 
 pub(super) fn runtime(config: &Config) -> Finding {
     const AREA: &str = "runtime";
@@ -118,27 +120,45 @@ pub(super) fn cameras(config: &Config) -> Vec<Finding> {
                 .with_remedy("add a [[counter.camera]] to the configuration"),
         ];
     }
-    all.into_iter().map(camera).collect()
+    let at_work = is_held(&settings::store(config).dir);
+    all.into_iter().map(|one| camera(one, config, at_work)).collect()
 }
 
 /// Opens a source and looks at its first picture.
-fn camera(camera: &config::Camera) -> Finding {
-    let name = &camera.name;
-    let first = || -> anyhow::Result<bool> { Ok(camera::open(&settings::source(camera)?)?.next()?.is_some()) };
-    match first() {
-        Ok(true) => {
-            Finding::new(Severity::Ok, "camera", format!("\"{name}\" gives pictures ({})", camera.source.as_str()))
+fn camera(camera: &config::Camera, config: &Config, at_work: bool) -> Finding {
+    const AREA: &str = "camera";
+    // An RTSP camera sends a whole picture only every few seconds.
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let (name, kind) = (&camera.name, camera.source.as_str());
+    // A USB camera gives its pictures to one program at a time, and opening it twice could take another's.
+    if at_work && matches!(camera.source, Source::Usb(_)) {
+        let what = format!("\"{name}\" ({kind}) was not opened: the `snova run` of this data folder has it");
+        return Finding::new(Severity::Note, AREA, what);
+    }
+    match cli::camera_spec(camera, config).and_then(|spec| look(&spec, 1, PATIENCE)) {
+        Ok(Some(Look { picture, first_after, .. })) => {
+            let (format, first_ms) = (look::format_of(&picture), first_after.as_millis());
+            match picture.into_rgb() {
+                Ok(picture) => {
+                    let (width, height) = picture.dimensions();
+                    let what = format!(
+                        "\"{name}\" gives pictures ({kind}, {format} {width}x{height}, the first after {first_ms} ms)"
+                    );
+                    Finding::new(Severity::Ok, AREA, what)
+                }
+                Err(error) => Finding::from_text(Severity::Error, AREA, &format!("\"{name}\": {error}")),
+            }
         }
-        Ok(false) => Finding::new(Severity::Error, "camera", format!("\"{name}\" has no pictures"))
+        Ok(None) => Finding::new(Severity::Error, AREA, format!("\"{name}\" has no pictures"))
             .with_remedy("give another recording"),
-        Err(error) => Finding::from_text(Severity::Error, "camera", &format!("\"{name}\": {error:#}")),
+        Err(error) => Finding::from_text(Severity::Error, AREA, &format!("\"{name}\": {error:#}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Source;
+    use crate::camera::UsbConfig;
     use crate::face::CameraId;
 
     #[test]
@@ -181,5 +201,14 @@ mod tests {
         let found = &cameras(&config)[0];
         assert_eq!(found.severity, Severity::Error);
         assert!(found.what.contains("\"door\"") && found.remedy.is_some(), "{found}");
+    }
+
+    #[test]
+    fn a_usb_camera_at_work_is_not_taken_from_the_service() {
+        let source = Source::Usb(UsbConfig { device: Some("/dev/video-of-nowhere".into()), ..UsbConfig::default() });
+        let front = config::Camera { name: CameraId::new("front"), source };
+        let found = camera(&front, true);
+        assert_eq!(found.severity, Severity::Note, "{found}");
+        assert!(found.what.contains("`snova run`"), "{found}");
     }
 }

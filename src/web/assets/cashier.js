@@ -1,5 +1,6 @@
 // The cashier's page: ties the line to the box to the cards and the status.
 
+import "./entry.js";
 import { anybody, clear, show } from "./people.js";
 import { offline, picture, tick } from "./status.js";
 import { listen } from "./stream.js";

@@ -7,7 +7,7 @@ import { dayInWords, fullName, hasWord, shortName, tied, word } from "./words.js
 
 // A card that has just moved must not catch the tap meant for what was there before.
 const SETTLE_MS = 400;
-// A barcode scanner types fast and ends with Enter; that is no answer.
+// A barcode scanner types fast and ends with Enter; that is no answer, but an entry: entry.js.
 const SCANNER_MS = 300;
 
 const people = document.getElementById("people");
@@ -87,6 +87,12 @@ function matchAnswers(person) {
   const answers = element("div", "answers");
   const no = { verdict: "no", customer_id: person.customer_id };
   answers.append(answerLine(), button("quiet", word("someone_else"), person, no));
+  if (person.entered) {
+    // Nobody need see them, so nobody sees them go.
+    const done = { verdict: "done", customer_id: person.customer_id };
+    answers.classList.add("entered");
+    answers.append(button("done", word("done"), person, done));
+  }
   return [answers];
 }
 

@@ -14,7 +14,7 @@ export function offline() {
   tell("offline", word("offline"), word("offline"), word("offline_more"));
 }
 
-export function picture({ cameras, unsaved_visits: unsaved }) {
+export function picture({ cameras, unsaved_visits: unsaved, overloaded }) {
   const blind = cameras.filter((camera) => BLIND.includes(camera.state));
   if (blind.length > 0) {
     const [first] = blind;
@@ -26,7 +26,9 @@ export function picture({ cameras, unsaved_visits: unsaved }) {
     return tell("lost", [what, since].filter(Boolean).join(" "), all ? what : "", all ? since : "");
   }
   if (unsaved > 0) return tell("unsaved", word("unsaved", { n: unsaved }));
-  if (cameras.length === 0) return tell("lost", word("no_camera"), word("no_camera"));
+  if (overloaded) return tell("overloaded", word("overloaded"));
+  // A counter without cameras is meant to be one: its guests give a card.
+  if (cameras.length === 0) return tell("live", word("no_camera"));
   if (cameras.every((camera) => camera.state === "starting")) return tell("starting", word("camera_starting"));
   tell("live", word("camera_live"));
 }

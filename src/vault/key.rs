@@ -1,0 +1,282 @@
+//! The key of this box: made once, kept beside the database, it seals secrets and hides what is looked up.
+//!
+//! It protects copies of the database, not the stolen disk: see the head of `crate::vault`. Which columns are
+//! sealed with it is `crate::store`'s.
+
+use std::fmt;
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::Mac;
+use sha2::Sha256;
+
+use super::{SealContext, VaultError};
+
+/// The key's file name inside the data folder.
+pub const KEY_FILE: &str = "device.key";
+const KEY_BYTES: usize = 32;
+
+/// Format 1: this byte, then the nonce, then XChaCha20-Poly1305 over the plain bytes with the place as associated
+/// data. A nonce of 24 random bytes may be drawn without counting how often.
+const SEALED: u8 = 1;
+const NONCE_BYTES: usize = 24;
+
+/// Why there is no key. Each text is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the device key {path} cannot be used: {cause}; let Snova's user read and write the data folder", path = .path.display())]
+    File { path: PathBuf, cause: io::Error },
+    #[error("the device key {path} has {found} bytes instead of {KEY_BYTES}; put the right file back from a copy", path = .path.display())]
+    Size { path: PathBuf, found: u64 },
+    #[error("others on this machine may read the device key {path}; run `chmod 600` on it", path = .path.display())]
+    Open { path: PathBuf },
+    #[error("the machine gives no random bytes for the device key ({0}); restart it")]
+    NoRandom(getrandom::Error),
+}
+
+/// Seals secrets (format 1) and makes blind indices. The two uses have keys of their own, derived from the file's.
+#[derive(Clone)]
+pub struct DeviceKey {
+    seal: [u8; KEY_BYTES],
+    index: [u8; KEY_BYTES],
+}
+
+/// A device key as it was found.
+pub struct Found {
+    pub key: DeviceKey,
+    /// Whether there was none and it was made now.
+    pub is_new: bool,
+}
+
+impl DeviceKey {
+    /// Reads the key of the data folder `dir`; makes it, whole and on the disk, where there is none.
+    pub fn find_or_make(dir: &Path) -> Result<Found, KeyError> {
+        let path = dir.join(KEY_FILE);
+        if let Some(bytes) = read(&path)? {
+            return Ok(Found { key: Self::of(&bytes), is_new: false });
+        }
+        let mut bytes = [0; KEY_BYTES];
+        getrandom::fill(&mut bytes).map_err(KeyError::NoRandom)?;
+        let failed = |cause| KeyError::File { path: path.clone(), cause };
+        if make(dir, &path, &bytes).map_err(failed)? {
+            return Ok(Found { key: Self::of(&bytes), is_new: true });
+        }
+        // Another process was faster: its key holds.
+        let theirs = read(&path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        Ok(Found { key: Self::of(&theirs), is_new: false })
+    }
+
+    fn of(bytes: &[u8; KEY_BYTES]) -> Self {
+        let derived = |purpose: &[u8]| hmac(bytes, &[purpose]);
+        Self { seal: derived(b"snova seal format 1"), index: derived(b"snova blind index") }
+    }
+
+    /// The bytes to be kept for `plain` at the place `context` (format 1).
+    pub fn seal(&self, context: &SealContext, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| VaultError::NoRandom)?;
+        let place = context.bytes();
+        let payload = Payload { msg: plain, aad: &place };
+        let cipher = XChaCha20Poly1305::new(&self.seal.into());
+        // The one way to fail is a plain text of more than 256 GB.
+        let hidden = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Broken)?;
+        Ok([&[SEALED][..], &nonce, &hidden].concat())
+    }
+
+    /// What was sealed at the place `context`. Refuses the plain format 0 too: who can write the file must not be
+    /// able to put a value of their own where a sealed one belongs.
+    pub fn open(&self, context: &SealContext, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let (format, rest) = sealed.split_first().ok_or(VaultError::Broken)?;
+        if *format != SEALED {
+            return Err(VaultError::UnknownFormat(*format));
+        }
+        let (nonce, hidden) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::Broken)?;
+        let place = context.bytes();
+        let cipher = XChaCha20Poly1305::new(&self.seal.into());
+        cipher.decrypt(&XNonce::from(*nonce), Payload { msg: hidden, aad: &place }).map_err(|_| VaultError::OtherKey)
+    }
+
+    /// A number by which `value` of this kind is found again, and from which it cannot be told without the key:
+    /// there are so few phone numbers that a plain hash would hide none.
+    pub fn blind_index(&self, kind: &str, value: &str) -> [u8; 32] {
+        let length = (kind.len() as u64).to_le_bytes();
+        hmac(&self.index, &[&length, kind.as_bytes(), value.as_bytes()])
+    }
+}
+
+impl fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceKey(…)")
+    }
+}
+
+fn hmac(key: &[u8; KEY_BYTES], parts: &[&[u8]]) -> [u8; 32] {
+    // The block is HMAC's own: a key shorter than it is filled up with zeroes, by its definition.
+    let mut block = [0; 64];
+    block[..KEY_BYTES].copy_from_slice(key);
+    let mut mac = hmac::Hmac::<Sha256>::new(&block.into());
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+/// The key's bytes; `None` where there is no file.
+fn read(path: &Path) -> Result<Option<[u8; KEY_BYTES]>, KeyError> {
+    let failed = |cause| KeyError::File { path: path.to_owned(), cause };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let facts = file.metadata().map_err(failed)?;
+    if facts.permissions().mode() & 0o077 != 0 {
+        return Err(KeyError::Open { path: path.to_owned() });
+    }
+    let wrong_size = KeyError::Size { path: path.to_owned(), found: facts.len() };
+    if facts.len() != KEY_BYTES as u64 {
+        return Err(wrong_size);
+    }
+    let mut bytes = [0; KEY_BYTES];
+    file.read_exact(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+/// Writes the key beside its place and moves it there in one step; `false` if one is there by then.
+fn make(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let mut draft =
+        tempfile::Builder::new().prefix(KEY_FILE).permissions(Permissions::from_mode(0o600)).tempfile_in(dir)?;
+    draft.write_all(bytes)?;
+    draft.as_file().sync_all()?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error.error),
+    }
+    // The name is on the disk only with its folder.
+    File::open(dir)?.sync_all()?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::vault::Seal;
+
+    const HERE: SealContext = SealContext { table: "secrets", column: "sealed", row: Uuid::from_u128(7) };
+
+    fn key() -> DeviceKey {
+        DeviceKey::of(&[7; KEY_BYTES])
+    }
+
+    #[test]
+    fn the_key_is_made_once_for_its_owner_alone_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DeviceKey::find_or_make(dir.path()).unwrap();
+        let again = DeviceKey::find_or_make(dir.path()).unwrap();
+        assert_eq!((first.is_new, again.is_new), (true, false));
+        let sealed = first.key.seal(&HERE, b"secret").unwrap();
+        assert_eq!(again.key.open(&HERE, &sealed).as_deref(), Ok(&b"secret"[..]));
+        let facts = fs::metadata(dir.path().join(KEY_FILE)).unwrap();
+        assert_eq!((facts.mode() & 0o777, facts.len()), (0o600, 32));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = DeviceKey::find_or_make(elsewhere.path()).unwrap();
+        assert_eq!(other.key.open(&HERE, &sealed), Err(VaultError::OtherKey), "every box has a key of its own");
+    }
+
+    #[test]
+    fn many_at_once_agree_on_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = || DeviceKey::find_or_make(dir.path()).unwrap();
+        let found: Vec<Found> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(found.iter().filter(|f| f.is_new).count(), 1);
+        assert!(found.iter().all(|f| f.key.index == found[0].key.index));
+    }
+
+    #[test]
+    fn a_key_of_the_wrong_size_or_that_others_may_read_is_refused_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(KEY_FILE);
+        for (bytes, mode, words) in [
+            (31, 0o600, "31 bytes instead of 32"),
+            (33, 0o600, "33 bytes instead of 32"),
+            (0, 0o600, "0 bytes instead of 32"),
+            (32, 0o640, "chmod 600"),
+            (32, 0o604, "chmod 600"),
+        ] {
+            fs::write(&path, vec![1; bytes]).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let told = DeviceKey::find_or_make(dir.path()).err().unwrap().to_string();
+            assert!(told.contains(words) && told.contains("; ") && !told.contains('\n'), "{told}");
+            assert_eq!(fs::read(&path).unwrap(), vec![1; bytes], "the file is left as it was");
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_opens_in_its_place_alone_and_with_its_key_alone() {
+        for plain in [&b""[..], b"a", "пароль".as_bytes()] {
+            let sealed = key().seal(&HERE, plain).unwrap();
+            assert_eq!(key().open(&HERE, &sealed).as_deref(), Ok(plain));
+            assert!(plain.len() < 2 || !sealed.windows(plain.len()).any(|w| w == plain));
+            assert_ne!(sealed, key().seal(&HERE, plain).unwrap(), "the same value is never sealed alike");
+            let elsewhere = SealContext { row: Uuid::from_u128(8), ..HERE };
+            assert_eq!(key().open(&elsewhere, &sealed), Err(VaultError::OtherKey));
+            let other = DeviceKey::of(&[8; KEY_BYTES]);
+            assert_eq!(other.open(&HERE, &sealed), Err(VaultError::OtherKey));
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let sealed = key().seal(&HERE, b"note").unwrap();
+        for bit in 0..sealed.len() * 8 {
+            let mut bent = sealed.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            assert!(key().open(&HERE, &bent).is_err(), "bit {bit}");
+        }
+        for length in 0..sealed.len() {
+            assert!(key().open(&HERE, &sealed[..length]).is_err(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_plain_value_is_not_taken_for_a_sealed_one() {
+        let plain = Seal::plain().seal(&HERE, b"chosen by somebody else");
+        assert_eq!(key().open(&HERE, &plain), Err(VaultError::UnknownFormat(0)));
+    }
+
+    #[test]
+    fn a_blind_index_hangs_on_key_kind_and_value() {
+        let index = key().blind_index("card", "4820");
+        assert_eq!(index, key().blind_index("card", "4820"));
+        assert_ne!(index, key().blind_index("phone", "4820"));
+        assert_ne!(index, key().blind_index("car", "d4820"));
+        assert_ne!(index, DeviceKey::of(&[8; KEY_BYTES]).blind_index("card", "4820"));
+    }
+
+    /// RFC 4231, test case 2 with its key filled up, so that the construction is the standard's.
+    #[test]
+    fn the_index_is_hmac_sha_256() {
+        let mut jefe = [0; KEY_BYTES];
+        jefe[..4].copy_from_slice(b"Jefe");
+        let hex: String =
+            hmac(&jefe, &[b"what do ya want ", b"for nothing?"]).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn debug_prints_nothing_of_the_key() {
+        assert_eq!(format!("{:?}", key()), "DeviceKey(…)");
+    }
+}

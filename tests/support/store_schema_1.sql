@@ -1,0 +1,79 @@
+-- The device's tables, version 1. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
+-- Personal values stand only in columns named `sealed`, closed by the vault.
+
+CREATE TABLE customers (
+    id          BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    sealed      BLOB NOT NULL, -- name, manners, language, tier, note
+    enrolled_at INTEGER NOT NULL
+) STRICT;
+
+-- Append-only while the customer is enrolled; the newest row says what holds.
+CREATE TABLE consents (
+    id          INTEGER PRIMARY KEY,
+    customer    BLOB NOT NULL REFERENCES customers (id),
+    act         TEXT NOT NULL CHECK (act IN ('grant', 'withdrawal')),
+    recorded_at INTEGER NOT NULL,
+    given_on    TEXT,
+    method      TEXT,
+    purposes    TEXT, -- separated by commas
+    valid_until TEXT,
+    CHECK (act = 'withdrawal' OR (given_on IS NOT NULL AND method IS NOT NULL AND purposes IS NOT NULL))
+) STRICT;
+CREATE INDEX consents_of_customer ON consents (customer);
+
+CREATE TABLE templates (
+    id       BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    customer BLOB NOT NULL REFERENCES customers (id),
+    pack     TEXT NOT NULL,
+    quality  REAL NOT NULL,
+    made_at  INTEGER NOT NULL,
+    sealed   BLOB NOT NULL -- the embedding, f32 little-endian
+) STRICT;
+CREATE INDEX templates_of_customer ON templates (customer);
+
+CREATE TABLE visits (
+    id                  BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    customer            BLOB NOT NULL REFERENCES customers (id),
+    counter             TEXT NOT NULL,
+    opened_at           INTEGER NOT NULL,
+    opened_synchronised INTEGER NOT NULL CHECK (opened_synchronised IN (0, 1)),
+    how                 TEXT NOT NULL CHECK (how IN ('match', 'confirmed')),
+    closed_at           INTEGER,
+    closed_synchronised INTEGER CHECK (closed_synchronised IN (0, 1)),
+    verdict             TEXT NOT NULL DEFAULT 'none' CHECK (verdict IN ('none', 'confirmed', 'rejected', 'other')),
+    CHECK ((closed_at IS NULL) = (closed_synchronised IS NULL))
+) STRICT;
+CREATE INDEX visits_of_customer ON visits (customer);
+CREATE INDEX visits_open ON visits (id) WHERE closed_at IS NULL;
+
+-- Events on their way to the CRM, in the order of `seq`, which is never used twice. Ids only, and no references:
+-- an erasure outlives its customer, a `visit_void` the customer its visit was moved to. `deliver_after` is NULL while the visit is open.
+-- new: to be sent (attempts > 0: was tried, may have arrived) · sending: a request is or was under way, in doubt
+-- after a restart · done: the CRM confirmed it · dead: the CRM refused it for good, it is not there.
+CREATE TABLE outbox (
+    seq                INTEGER PRIMARY KEY AUTOINCREMENT,
+    event              BLOB NOT NULL UNIQUE CHECK (length(event) = 16),
+    kind               TEXT NOT NULL CHECK (kind IN ('visit', 'visit_void', 'erasure')),
+    customer           BLOB NOT NULL CHECK (length(customer) = 16),
+    visit              BLOB CHECK (length(visit) = 16),
+    created_at         INTEGER NOT NULL,
+    deliver_after      INTEGER,
+    state              TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'sending', 'done', 'dead')),
+    attempts           INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    attempt_started_at INTEGER,
+    last_error_class   TEXT,
+    CHECK ((kind = 'erasure') = (visit IS NULL))
+) STRICT;
+CREATE INDEX outbox_of_customer ON outbox (customer);
+CREATE INDEX outbox_of_visit ON outbox (visit);
+CREATE INDEX outbox_waiting ON outbox (seq) WHERE state <> 'done';
+
+-- One row. `gallery` counts changes of customers, consents and templates; erasures whose traces in the files
+-- are not yet overwritten are those between `scrubbed` and `erasures`.
+CREATE TABLE upkeep (
+    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    gallery  INTEGER NOT NULL,
+    erasures INTEGER NOT NULL,
+    scrubbed INTEGER NOT NULL
+) STRICT;
+INSERT INTO upkeep VALUES (1, 0, 0, 0);
