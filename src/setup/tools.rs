@@ -44,9 +44,14 @@ impl Host {
 
     /// Where a program is, as a shell would find it.
     pub fn find(&self, program: &str) -> Option<PathBuf> {
+        self.find_all(program).next()
+    }
+
+    /// The one that a shell would find, then those that it hides.
+    fn find_all(&self, program: &str) -> impl Iterator<Item = PathBuf> {
         let is_program =
             |file: &PathBuf| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-        std::env::split_paths(&self.path).map(|folder| folder.join(program)).find(is_program)
+        std::env::split_paths(&self.path).map(move |folder| folder.join(program)).filter(is_program)
     }
 
     fn command(&self, program: PathBuf, arguments: &[impl AsRef<OsStr>]) -> Command {
@@ -61,8 +66,19 @@ struct Tool {
     /// Any one of these does.
     names: &'static [&'static str],
     debian: &'static [&'static str],
+    proof: Proof,
     needed_for: &'static str,
     when: When,
+}
+
+/// What more than being there a program must do, with these arguments.
+#[derive(Clone, Copy)]
+enum Proof {
+    None,
+    /// The one that a shell finds.
+    First(&'static [&'static str]),
+    /// Any one: Debian's Python alone has Debian's bindings, and another may come before it.
+    Any(&'static [&'static str]),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,19 +88,29 @@ enum When {
     Testing,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         program: "python3 with pip",
         names: &["python3"],
         debian: &["python3", "python3-pip"],
+        // Debian's python3 comes without pip.
+        proof: Proof::First(&["-m", "pip", "--version"]),
         needed_for: "fetching ONNX Runtime and models",
         when: When::Fetching,
     },
-    Tool { program: "npm", names: &["npm"], debian: &["npm"], needed_for: "fetching models", when: When::Fetching },
+    Tool {
+        program: "npm",
+        names: &["npm"],
+        debian: &["npm"],
+        proof: Proof::None,
+        needed_for: "fetching models",
+        when: When::Fetching,
+    },
     Tool {
         program: "ffmpeg",
         names: &["ffmpeg"],
         debian: &["ffmpeg"],
+        proof: Proof::None,
         needed_for: "RTSP cameras and video files",
         when: When::Always,
     },
@@ -92,6 +118,7 @@ const TOOLS: [Tool; 5] = [
         program: "chromium",
         names: &["chromium", "chromium-browser", "google-chrome"],
         debian: &["chromium"],
+        proof: Proof::None,
         needed_for: "the tests of the screens",
         when: When::Testing,
     },
@@ -99,7 +126,17 @@ const TOOLS: [Tool; 5] = [
         program: "chromedriver",
         names: &["chromedriver"],
         debian: &["chromium-driver"],
+        proof: Proof::None,
         needed_for: "the tests of the screens",
+        when: When::Testing,
+    },
+    Tool {
+        program: "GStreamer's RTSP server",
+        names: &["python3"],
+        // With its plugins, an H.264 encoder among them, for it depends on them.
+        debian: &["python3-gi", "gir1.2-gst-rtsp-server-1.0"],
+        proof: Proof::Any(&["-c", "import gi; gi.require_version('GstRtspServer', '1.0')"]),
+        needed_for: "the tests of RTSP cameras",
         when: When::Testing,
     },
 ];
@@ -114,13 +151,16 @@ impl Tool {
     }
 
     fn is_there(&self, host: &Host) -> bool {
-        let Some(program) = self.names.iter().find_map(|name| host.find(name)) else { return false };
-        if !self.debian.contains(&"python3-pip") {
-            return true;
+        let mut found = self.names.iter().flat_map(|name| host.find_all(name));
+        let does = |program, arguments| {
+            let mut proof = host.command(program, arguments);
+            proof.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        match self.proof {
+            Proof::None => found.next().is_some(),
+            Proof::First(arguments) => found.next().is_some_and(|program| does(program, arguments)),
+            Proof::Any(arguments) => found.any(|program| does(program, arguments)),
         }
-        // Debian's python3 comes without pip.
-        let mut probe = host.command(program, &["-m", "pip", "--version"]);
-        probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
 }
 
@@ -237,9 +277,25 @@ mod tests {
         program(folder.path(), "python3", "/bin/false");
         let missing = ensure(Purpose::Test, true, &host(folder.path(), false), &mut Notes::default()).unwrap();
         let programs: Vec<_> = missing.iter().map(|missing| missing.program).collect();
-        assert_eq!(programs, ["python3 with pip", "npm", "ffmpeg", "chromium", "chromedriver"]);
-        let command = "sudo apt-get install -y python3 python3-pip npm ffmpeg chromium chromium-driver";
+        assert_eq!(
+            programs,
+            ["python3 with pip", "npm", "ffmpeg", "chromium", "chromedriver", "GStreamer's RTSP server"]
+        );
+        let command = "sudo apt-get install -y python3 python3-pip npm ffmpeg chromium chromium-driver python3-gi \
+                       gir1.2-gst-rtsp-server-1.0";
         assert!(missing.iter().all(|missing| missing.remedy == command), "{missing:?}");
         assert!(!folder.path().join("calls").exists());
+    }
+
+    #[test]
+    fn bindings_of_a_hidden_python_count_but_its_pip_does_not() {
+        let (first, hidden) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        program(first.path(), "python3", "/bin/false");
+        program(hidden.path(), "python3", "/bin/true");
+        let path = std::env::join_paths([first.path(), hidden.path()]).unwrap();
+        let missing = ensure(Purpose::Test, true, &Host { path, root: false }, &mut Notes::default()).unwrap();
+        let programs: Vec<_> = missing.iter().map(|missing| missing.program).collect();
+        assert!(programs.contains(&"python3 with pip"), "fetching runs the first one: {programs:?}");
+        assert!(!programs.contains(&"GStreamer's RTSP server"), "tests run the one that has it: {programs:?}");
     }
 }
