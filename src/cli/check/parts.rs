@@ -116,8 +116,8 @@ pub(super) fn cameras(config: &Config) -> Vec<Finding> {
     let all: Vec<&config::Camera> = config.counters.iter().flat_map(|counter| &counter.cameras).collect();
     if all.is_empty() {
         return vec![
-            Finding::new(Severity::Warning, "camera", "none is configured, so nobody is seen")
-                .with_remedy("add a [[counter.camera]] to the configuration"),
+            Finding::new(Severity::Note, "camera", "none is configured: customers are greeted by card and phone only")
+                .with_remedy("to see them too, add a [[counter.camera]] to the configuration"),
         ];
     }
     let at_work = is_held(&settings::store(config).dir);
@@ -192,7 +192,7 @@ mod tests {
     fn a_camera_that_does_not_open_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
-        assert_eq!(cameras(&config)[0].severity, Severity::Warning);
+        assert_eq!(cameras(&config)[0].severity, Severity::Note);
         let camera = config::Camera {
             name: CameraId::new("door"),
             source: Source::Images(config::Recording { path: dir.path().to_owned(), repeat: false }),
@@ -207,7 +207,7 @@ mod tests {
     fn a_usb_camera_at_work_is_not_taken_from_the_service() {
         let source = Source::Usb(UsbConfig { device: Some("/dev/video-of-nowhere".into()), ..UsbConfig::default() });
         let front = config::Camera { name: CameraId::new("front"), source };
-        let found = camera(&front, true);
+        let found = camera(&front, &Config::default(), true);
         assert_eq!(found.severity, Severity::Note, "{found}");
         assert!(found.what.contains("`snova run`"), "{found}");
     }
