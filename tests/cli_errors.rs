@@ -139,8 +139,8 @@ fn an_empty_folder_is_named_with_what_belongs_into_it() {
 
 #[test]
 fn a_check_names_a_network_camera_that_cannot_be_reached_within_ten_seconds() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mute = silent.local_addr().unwrap();
     for (source, url, says) in [
         ("mjpeg", format!("http://{closed}/video"), "cannot be reached"),
