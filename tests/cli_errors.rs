@@ -138,6 +138,28 @@ fn an_empty_folder_is_named_with_what_belongs_into_it() {
 }
 
 #[test]
+fn a_check_names_a_network_camera_that_cannot_be_reached_within_ten_seconds() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mute = silent.local_addr().unwrap();
+    for (source, url, says) in [
+        ("mjpeg", format!("http://{closed}/video"), "cannot be reached"),
+        ("mjpeg", format!("http://{mute}/video"), "does not answer within 4 s"),
+        ("rtsp", format!("rtsp://{closed}/live"), "Connection refused"),
+        ("rtsp", format!("rtsp://{mute}/live"), "gives no pictures"),
+    ] {
+        let shop = Shop::open();
+        let camera = format!("[[counter.camera]]\nname = \"door\"\nsource = \"{source}\"\nurl = \"{url}\"\n");
+        shop.configure(&format!("[[counter]]\nname = \"a\"\n{camera}"));
+        let ended = shop.snova(&["check"]);
+        let line = ended.out.lines().find(|line| line.contains("\"door\"")).expect("the camera is named");
+        assert!(line.starts_with("error") && line.contains(says) && line.contains("check its"), "{line}");
+        // With what else is checked; a camera that is only waited for would take longer.
+        assert!(ended.took.as_secs() < 13, "{source} {url}: {:?}", ended.took);
+    }
+}
+
+#[test]
 fn an_unknown_configuration_key_is_refused_with_the_nearest_one() {
     let shop = Shop::open();
     shop.configure("[visit]\ndwel_ms = 300\n");

@@ -133,7 +133,9 @@ impl HttpCamera {
             }
             Err(_) => {
                 let limit_s = ANSWER_WITHIN.as_secs();
-                Err(SourceError::new(format!("{name} does not answer within {limit_s} s; restart the camera")))
+                Err(SourceError::new(format!(
+                    "{name} does not answer within {limit_s} s; check its address or restart it"
+                )))
             }
         }
     }
