@@ -21,7 +21,7 @@ use camera_bench::lost_by;
 use camera_contract::live_source_contract;
 use live_camera::{BACK_WITHIN, Log, end_of, grey, supervised, supervised_as};
 use rtsp_server::RtspServer;
-use snova::camera::{CameraState, NetworkConfig, SourceSpec, Taken, open};
+use snova::camera::{CameraState, Login, NetworkConfig, SourceSpec, Taken, open};
 use snova::clock::{Clock, SystemClock};
 
 const USER: &str = "till";
@@ -166,11 +166,16 @@ fn no_password_is_in_the_process_list_in_any_log_line_or_error_text() {
         texts += &format!("{state:?}");
         bench.stop();
     }
-    let closed = SourceSpec::Rtsp(NetworkConfig {
-        url: "rtsp://127.0.0.1:1/live".to_owned(),
-        login: Some(snova::camera::Login { user: "user-5150".to_owned(), password: password.to_owned() }),
-    });
-    texts += &end_of(&closed).1.to_string();
+    // A server that hangs up makes ffmpeg quote the whole address.
+    let rude = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtsp://{}/live", rude.local_addr().unwrap());
+    let hang_up = move || drop(rude.accept());
+    let hanging_up = std::thread::Builder::new().name("rude".into()).spawn(hang_up).unwrap();
+    let login = Some(Login { user: "user-5150".to_owned(), password: password.to_owned() });
+    let (_, error) = end_of(&SourceSpec::Rtsp(NetworkConfig { url, login }));
+    hanging_up.join().unwrap();
+    assert!(error.to_string().contains("Impossible to open 'its address'"), "{error}");
+    texts += &error.to_string();
     let logged = log.text();
     assert!(logged.contains("camera lost"), "something is logged: {logged}");
     for secret in [password, "planted", "90125", "/nowhere"] {
