@@ -366,9 +366,11 @@ fn a_replayed_scene_names_the_regular_and_records_nothing() {
 fn a_check_of_a_fresh_box_states_licence_and_training_data_and_makes_nothing() {
     let shop = Shop::open();
     let Ended { out, err, code, .. } = shop.snova(&["check", "--json"]);
-    // No camera is configured; the clock of a test machine may be what it is.
-    assert_eq!((code, err.as_str()), (Some(1), ""), "{out}");
     let findings: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
+    // The clock and the disk of a test machine may be what they are: the exit code says the worst of what was found.
+    let worst = if findings.iter().any(|f| f["severity"] == "warning") { 1 } else { 0 };
+    assert_eq!((code, err.as_str()), (Some(worst), ""), "{out}");
+    assert!(findings.iter().all(|f| f["severity"] != "error"), "{out}");
     let of = |area: &str| -> Vec<&serde_json::Value> { findings.iter().filter(|f| f["area"] == area).collect() };
     assert_eq!((of("licence").len(), of("training data").len()), (2, 2));
     assert!(of("training data").iter().all(|f| f["what"].as_str().is_some_and(|what| what.len() > 60)));
@@ -376,7 +378,7 @@ fn a_check_of_a_fresh_box_states_licence_and_training_data_and_makes_nothing() {
         assert!(of(area).iter().all(|f| f["severity"] == "ok") && !of(area).is_empty(), "{area}: {:?}", of(area));
     }
     assert_eq!(of("store")[0]["severity"], "note");
-    assert_eq!(of("camera")[0]["severity"], "warning");
+    assert_eq!(of("camera")[0]["severity"], "note");
     assert_eq!(shop.left(), ["snova.toml"]);
 }
 
