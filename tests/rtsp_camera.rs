@@ -89,7 +89,7 @@ fn a_camera_that_was_away_gives_pictures_within_five_seconds() {
     bench.frame();
     let took = clock.monotonic().0;
     println!("recovery of an RTSP camera: {} ms", took.as_millis());
-    // RTSP begins with the next whole picture, which this camera sends each second.
+    // RTSP begins with the next whole picture, which this camera sends each second; and see `tests/mjpeg_camera.rs`.
     assert!(took < BACK_WITHIN + Duration::from_secs(3), "{took:?}");
     bench.state_becomes(|state| *state == CameraState::Live);
 }
