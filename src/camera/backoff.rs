@@ -6,14 +6,14 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(250);
 
-/// With jitter at most 3.6 s, which leaves 1.4 s for opening: a camera that is back is seen within 5 s, and a USB
-/// camera may take a second to its first picture.
-const LAST: Duration = Duration::from_secs(3);
+/// With jitter at most 3 s, which leaves 2 s for opening: a camera that is back is seen within 5 s, and an RTSP or
+/// USB camera may take 1 to 1.5 s to its first picture.
+const LAST: Duration = Duration::from_millis(2_500);
 
 /// Cameras lock an account for minutes after some five wrong passwords; one that was mended is soon tried.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// Waits that double from 250 ms to 3 s, each moved by up to 20 % so that cameras lost together (a switch
+/// Waits that double from 250 ms to 2.5 s, each moved by up to 20 % so that cameras lost together (a switch
 /// rebooted) do not come back in step.
 pub(super) struct Backoff {
     next: Duration,
@@ -69,8 +69,8 @@ mod tests {
             let waits: Vec<_> = (0..12).map(|_| backoff.wait()).collect();
             assert!(waits[0] <= Duration::from_millis(300));
             assert!(waits.windows(2).take(3).all(|pair| pair[0] < pair[1]), "{waits:?}");
-            assert!(waits.iter().all(|wait| *wait <= Duration::from_millis(3_600)), "{waits:?}");
-            assert!(waits[11] >= Duration::from_millis(2_400));
+            assert!(waits.iter().all(|wait| *wait <= Duration::from_millis(3_000)), "{waits:?}");
+            assert!(waits[11] >= Duration::from_millis(2_000));
         }
     }
 
