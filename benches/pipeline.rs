@@ -76,7 +76,9 @@ impl Line {
 }
 
 fn open(places: &Places) -> impl Vision + use<> {
-    snova::vision::open(&places.pack, &places.library, &VisionConfig::default()).expect("the pack opens")
+    // One thread, as the bare graphs beside it have: what the threads do is `whole_box`'s.
+    let config = VisionConfig { threads: 1, ..VisionConfig::default() };
+    snova::vision::open(&places.pack, &places.library, &config).expect("the pack opens")
 }
 
 /// Everybody in `picture`, enrolled from this very picture.

@@ -20,6 +20,7 @@ use snova::face::CameraId;
 use snova::store::{Store, StoreConfig};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
+use snova::vision::VisionConfig;
 
 use super::{Sorted, steps};
 
@@ -33,7 +34,7 @@ pub fn measure() {
     let store = Arc::new(Store::open(&StoreConfig::new(data.path()), Seal::plain()).expect("a fresh store"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let jpeg = steps::regular();
-    let mut vision = steps::open(1);
+    let mut vision = steps::open(VisionConfig::default().threads);
     let today = clock.wall().at.to_zoned(jiff::tz::TimeZone::UTC).date();
     let request = EnrolRequest {
         name: PersonName::given("Иван"),

@@ -248,7 +248,7 @@ impl Default for Runtime {
             packs_dir: None,
             pack: "centerface-mobilefacenet".to_owned(),
             allow_noncommercial: false,
-            threads: 1,
+            threads: 2,
         }
     }
 }

@@ -75,7 +75,7 @@ pub fn align(frame: &RgbImage, landmarks: &Landmarks, layout: &ChipLayout) -> Op
     let mut image = RgbImage::new(layout.side, layout.side);
     for (y, row) in image.rows_mut().enumerate() {
         for (x, pixel) in row.enumerate() {
-            let mut sum = [0.0f32; 3];
+            let mut sum = [0.0f32; 4];
             for j in 0..samples {
                 for i in 0..samples {
                     // Offsets are symmetric about the pixel's centre, which is at its integer position.
@@ -86,10 +86,19 @@ pub fn align(frame: &RgbImage, landmarks: &Landmarks, layout: &ChipLayout) -> Op
                     sum.iter_mut().zip(sample).for_each(|(s, v)| *s += v);
                 }
             }
-            pixel.0 = sum.map(|s| (s * weight + 0.5) as u8);
+            let [r, g, b, _] = sum.map(|s| (s * weight + 0.5) as u8);
+            pixel.0 = [r, g, b];
         }
     }
     Some(FaceChip { image })
+}
+
+/// Between a pixel and its right neighbour, which begin at bytes 0 and 3.
+#[inline]
+fn between(bytes: &[u8; 7], share: f32) -> [f32; 4] {
+    let [a0, a1, a2, b0, b1, b2, c0] = *bytes;
+    let (left, right) = ([a0, a1, a2, b0].map(f32::from), [b0, b1, b2, c0].map(f32::from));
+    std::array::from_fn(|k| left[k] + (right[k] - left[k]) * share)
 }
 
 struct Source<'a> {
@@ -103,14 +112,18 @@ impl<'a> Source<'a> {
         Self { bytes: frame.as_raw(), width: frame.width() as i32, height: frame.height() as i32 }
     }
 
-    fn bilinear(&self, x: f32, y: f32) -> [f32; 3] {
-        self.inside(x, y).unwrap_or_else(|| self.anywhere(x, y))
+    fn bilinear(&self, x: f32, y: f32) -> [f32; 4] {
+        self.inside(x, y).unwrap_or_else(|| {
+            let [r, g, b] = self.anywhere(x, y);
+            [r, g, b, 0.0]
+        })
     }
 
     /// The sample where all four pixels lie in the frame, which is nearly always: without a branch a pixel, and
-    /// without `floor`, which plain x86-64 has to call.
+    /// without `floor`, which plain x86-64 has to call. The fourth value is the neighbour's red and means nothing:
+    /// four at a time fill a vector register, three do not.
     #[inline]
-    fn inside(&self, x: f32, y: f32) -> Option<[f32; 3]> {
+    fn inside(&self, x: f32, y: f32) -> Option<[f32; 4]> {
         // Rounds towards zero, which is down for what passes; what is below zero or no number does not.
         let (x0, y0) = (x as i32, y as i32);
         if !(x >= 0.0 && y >= 0.0 && x0 < self.width - 1 && y0 < self.height - 1) {
@@ -119,13 +132,11 @@ impl<'a> Source<'a> {
         let (fx, fy) = (x - x0 as f32, y - y0 as f32);
         let row_bytes = self.width as usize * 3;
         let start = y0 as usize * row_bytes + x0 as usize * 3;
-        let top: &[u8; 6] = self.bytes.get(start..start + 6)?.try_into().ok()?;
-        let bottom: &[u8; 6] = self.bytes.get(start + row_bytes..start + row_bytes + 6)?.try_into().ok()?;
-        Some(std::array::from_fn(|k| {
-            let [a, b, c, d] = [top[k], top[k + 3], bottom[k], bottom[k + 3]].map(f32::from);
-            let (above, below) = (a + (b - a) * fx, c + (d - c) * fx);
-            above + (below - above) * fy
-        }))
+        // The frame's last pixel has no byte behind it: there the slower way is taken.
+        let top: &[u8; 7] = self.bytes.get(start..start + 7)?.try_into().ok()?;
+        let bottom: &[u8; 7] = self.bytes.get(start + row_bytes..start + row_bytes + 7)?.try_into().ok()?;
+        let (above, below) = (between(top, fx), between(bottom, fx));
+        Some(std::array::from_fn(|k| above[k] + (below[k] - above[k]) * fy))
     }
 
     /// The sample where pixels may lie outside of the frame, which are black.

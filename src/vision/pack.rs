@@ -31,7 +31,7 @@ pub struct VisionConfig {
 
 impl Default for VisionConfig {
     fn default() -> Self {
-        Self { threads: 1, detect_long_side: 480, allow_noncommercial: false, quality: QualityConfig::default() }
+        Self { threads: 2, detect_long_side: 480, allow_noncommercial: false, quality: QualityConfig::default() }
     }
 }
 
