@@ -215,17 +215,6 @@ async fn a_counter_without_cameras_is_no_trouble() {
     shop.stop().await;
 }
 
-/// True once the browser has drawn twice since the last time this was true.
-const TWO_FRAMES: &str = "(() => {
-  if (window.frames_drawn === undefined) {
-    window.frames_drawn = 0;
-    requestAnimationFrame(() => requestAnimationFrame(() => { window.frames_drawn = 2; }));
-  }
-  if (window.frames_drawn < 2) return false;
-  delete window.frames_drawn;
-  return true;
-})()";
-
 /// Everything that a person would call broken in the bar and the row for entries.
 const FAULTS: &str = r"(() => {
   const faults = [];
@@ -291,7 +280,7 @@ async fn nothing_of_it_is_cut_off_at_any_size() {
                     keep(&browser, &format!("{look}-{part}-{size}-{scheme}")).await;
                 }
                 // The page fits its text to a new size with the frame after the next.
-                browser.wait_until(TWO_FRAMES, SOON).await;
+                browser.wait_until(browser::TWO_FRAMES, SOON).await;
                 let faults = browser.eval(FAULTS).await;
                 if faults != json!([]) {
                     bad.push(format!("{look} with {part} at {width}×{height}: {faults}"));

@@ -344,7 +344,7 @@ async fn nothing_is_cut_off_at_any_size_in_any_look() {
                 keep(&browser, &format!("{scene}-{size}-{scheme}")).await;
             }
             // The page fits its text to a new size with the frame after the next.
-            browser.wait_until(TWO_FRAMES, SOON).await;
+            browser.wait_until(browser::TWO_FRAMES, SOON).await;
             let faults = browser.eval(FAULTS).await;
             if faults != json!([]) {
                 bad.push(format!("{scene} at {width}×{height}: {faults}"));
@@ -357,17 +357,6 @@ async fn nothing_is_cut_off_at_any_size_in_any_look() {
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
-
-/// True once the browser has drawn twice since the last time this was true.
-const TWO_FRAMES: &str = "(() => {
-  if (window.frames_drawn === undefined) {
-    window.frames_drawn = 0;
-    requestAnimationFrame(() => requestAnimationFrame(() => { window.frames_drawn = 2; }));
-  }
-  if (window.frames_drawn < 2) return false;
-  delete window.frames_drawn;
-  return true;
-})()";
 
 /// Everything that a person would call broken.
 const FAULTS: &str = r"(() => {

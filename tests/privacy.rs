@@ -7,11 +7,11 @@
 mod box_under_test;
 #[path = "support/running_service.rs"]
 mod running_service;
+#[path = "support/trace_log.rs"]
+mod trace_log;
 #[path = "support/traces.rs"]
 mod traces;
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,22 +22,11 @@ use running_service::{PATIENCE, config, enrol_on, greeting, is_empty, open_store
 use snova::camera::CameraState;
 use snova::face::{CounterId, Detection, Embedding, FaceChip, Quality};
 use snova::vision::{PackFacts, Vision, VisionError};
+use trace_log::log_file;
 use traces::Files;
 
 /// One of these tests at a time: the log is the process's, and the scenes are played at the speed of life.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// Everything the process says goes to this file, at the level `trace`.
-fn log_file() -> PathBuf {
-    static LOG: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
-    let dir = LOG.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let file = Arc::new(File::create(dir.path().join("snova.log")).expect("the log is made"));
-        snova::telemetry::init_logging("trace", file).expect("logging is not set up yet");
-        dir
-    });
-    dir.path().join("snova.log")
-}
 
 /// Chips and embeddings, kept in the test's memory alone.
 type Kept = Arc<Mutex<Vec<(FaceChip, Embedding)>>>;

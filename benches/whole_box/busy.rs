@@ -18,7 +18,8 @@ pub struct Busy {
     stop: Arc<AtomicBool>,
     scene: Option<std::thread::JoinHandle<()>>,
     browser: Option<Child>,
-    profile: tempfile::TempDir,
+    /// Removed after the browser that uses it.
+    _profile: tempfile::TempDir,
 }
 
 impl Busy {
@@ -44,7 +45,7 @@ impl Busy {
             println!("no chromium here: the busy box draws a scene only");
         }
         std::thread::sleep(std::time::Duration::from_secs(3));
-        Self { stop, scene: Some(scene), browser, profile }
+        Self { stop, scene: Some(scene), browser, _profile: profile }
     }
 }
 
@@ -58,6 +59,5 @@ impl Drop for Busy {
             let _ = browser.kill();
             let _ = browser.wait();
         }
-        let _ = self.profile.path();
     }
 }

@@ -5,8 +5,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use image::codecs::jpeg::JpegEncoder;
@@ -117,7 +117,7 @@ fn empty_counter() -> Vec<u8> {
 }
 
 /// The camera's side of the connection.
-struct Sender(Mutex<TcpStream>);
+struct Sender(TcpStream);
 
 impl Sender {
     fn accept(listener: &TcpListener) -> Self {
@@ -130,7 +130,7 @@ impl Sender {
         }
         let head = "HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n";
         stream.write_all(head.as_bytes()).expect("it listens");
-        Self(Mutex::new(stream))
+        Self(stream)
     }
 
     fn send(&mut self, jpeg: &[u8]) {
@@ -139,7 +139,7 @@ impl Sender {
         let mut part = part.into_bytes();
         part.extend_from_slice(jpeg);
         part.extend_from_slice(b"\r\n");
-        self.0.get_mut().expect("not poisoned").write_all(&part).expect("it listens");
+        self.0.write_all(&part).expect("it listens");
     }
 }
 

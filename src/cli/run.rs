@@ -53,7 +53,9 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
         supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
         logging,
     };
-    host.note_refusal(faults.as_ref());
+    if let Some(faults) = faults {
+        host.refuse(&faults.to_string());
+    }
     runtime.block_on(host.serve(document, config, settings, vision))
 }
 
@@ -111,7 +113,7 @@ impl Host {
                 Ok(Some(next)) => next,
                 Ok(None) => continue,
                 Err(error) => {
-                    self.refuse(&error);
+                    self.refuse(&format!("{error:#}"));
                     continue;
                 }
             };
@@ -148,7 +150,7 @@ impl Host {
         let document = Document::find(self.path.as_deref())?;
         let config = document.as_ref().map_or_else(|| Ok(Config::default()), Document::config)?;
         if config == *running {
-            self.note_refusal(None);
+            self.mark_refused(false);
             tracing::info!("the configuration has not changed");
             return Ok(None);
         }
@@ -175,29 +177,23 @@ impl Host {
         }
         match self.start(settings.clone(), vision).await {
             Ok(service) => {
-                self.note_refusal(None);
+                self.mark_refused(false);
                 Ok(service)
             }
             Err(error) => {
-                self.refuse(&error);
+                self.refuse(&format!("{error:#}"));
                 let (settings, vision) = prepare(running)?;
                 self.start(settings, vision).await.context("the last good configuration does not start either")
             }
         }
     }
 
-    fn refuse(&self, error: &anyhow::Error) {
-        for line in format!("{error:#}").lines() {
+    /// Says of the file what is wrong with it, and that the last good configuration holds.
+    fn refuse(&self, faults: &str) {
+        for line in faults.lines() {
             tracing::error!("configuration refused, the last good one holds: {line}");
         }
         self.mark_refused(true);
-    }
-
-    fn note_refusal(&self, faults: Option<&ConfigError>) {
-        for line in faults.map(ConfigError::to_string).iter().flat_map(|text| text.lines()) {
-            tracing::error!("configuration refused, the last good one holds: {line}");
-        }
-        self.mark_refused(faults.is_some());
     }
 
     fn mark_refused(&self, refused: bool) {

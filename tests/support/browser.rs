@@ -14,6 +14,17 @@ use serde_json::{Value, json};
 
 const INSTALL: &str = "install the browser for tests: apt-get install -y chromium chromium-driver";
 
+/// True once the page has been drawn twice since the last time this was true: it fits its text to a new size then.
+pub const TWO_FRAMES: &str = "(() => {
+  if (window.frames_drawn === undefined) {
+    window.frames_drawn = 0;
+    requestAnimationFrame(() => requestAnimationFrame(() => { window.frames_drawn = 2; }));
+  }
+  if (window.frames_drawn < 2) return false;
+  delete window.frames_drawn;
+  return true;
+})()";
+
 /// One browser window. Closed, with its driver, when dropped.
 pub struct Browser {
     http: reqwest::Client,
