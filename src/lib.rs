@@ -28,6 +28,8 @@ pub mod greeting;
 
 pub mod vault;
 
+pub mod crm;
+
 // The joins.
 pub mod pipeline;
 pub mod store;

@@ -244,7 +244,7 @@ async fn numbers_and_days_are_said_as_people_say_them() {
         (21, Some("2026-03-08T09:00:00Z"), "21 визит Последний визит: 8 марта"),
         (102, Some("2025-12-31T09:00:00Z"), "102 визита Последний визит: 31 декабря 2025 г."),
     ] {
-        let card = Card { tier: None, note: None, visits, last_visit: last.map(at) };
+        let card = Card { tier: None, note: None, visits, last_visit: last.map(at), crm: None };
         let mut person = ivan();
         if let Greeted::Match { card: shown, .. } = &mut person.who {
             *shown = card;

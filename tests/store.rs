@@ -37,7 +37,7 @@ fn an_enrolled_customer_is_read_back_as_given_after_a_restart() {
     let read = store.customer(given.id).expect("readable").expect("enrolled");
     assert_eq!((read.name, read.language, read.enrolled_at), (name, Some(Language::Ukrainian), given.enrolled_at));
     assert_eq!(read.consent, given.consent);
-    assert_eq!(read.card, Card { tier: given.tier, note: given.note, visits: 0, last_visit: None });
+    assert_eq!(read.card, Card { tier: given.tier, note: given.note, visits: 0, last_visit: None, crm: None });
     let listed: Vec<CustomerId> = store.customers().expect("readable").into_iter().map(|c| c.id).collect();
     assert_eq!(listed, [given.id]);
     let templates = store.templates(PACK, TODAY).expect("readable");

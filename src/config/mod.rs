@@ -3,6 +3,7 @@
 //! Reading the file key by key is `sections`' and `reader`'s; turning these values into each part's own
 //! settings is `crate::app`'s. Every key with its default is documented in `firmware-config/snova.toml`.
 
+mod crm;
 mod document;
 mod reader;
 mod sections;
@@ -17,6 +18,8 @@ use jiff::tz::TimeZone;
 pub use document::Document;
 
 use crate::camera::UsbConfig;
+pub use crate::crm::CrmSettings as Crm;
+use crate::crm::{HttpSettings, Target};
 use crate::customer::Country;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
@@ -37,6 +40,7 @@ pub struct Config {
     pub greeting: DayHours,
     pub store: Store,
     pub log: Log,
+    pub crm: Crm,
     /// At least one; names are unique, camera names on the whole box.
     pub counters: Vec<Counter>,
 }
@@ -218,6 +222,7 @@ impl Default for Config {
             greeting: DayHours::default(),
             store: Store { max_mb: None },
             log: Log::default(),
+            crm: Crm::default(),
             counters,
         }
     }
@@ -256,6 +261,25 @@ impl Default for Runtime {
 impl Default for Log {
     fn default() -> Self {
         Self { level: tracing::Level::INFO, file: None, max_mb: 20 }
+    }
+}
+
+impl Default for Crm {
+    fn default() -> Self {
+        let device = Device::default();
+        Self {
+            target: Target::None,
+            http: HttpSettings::default(),
+            create_contacts: false,
+            names_from_crm: true,
+            grace: Duration::from_secs(300),
+            pull_every: Duration::from_secs(900),
+            heartbeat_every: Duration::from_secs(300),
+            stale_after: Duration::from_secs(86_400),
+            language: device.language,
+            country: device.country,
+            shop: device.name,
+        }
     }
 }
 

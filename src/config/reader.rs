@@ -77,15 +77,25 @@ impl<'t> Section<'t> {
 
     /// The table `[name]`; without one, every key has its default.
     pub(super) fn section(&mut self, faults: &mut Faults, name: &'static str) -> Section<'t> {
+        self.titled(faults, name, format!("[{name}]"))
+    }
+
+    /// The table of that name within this one: `[crm.webhook]`.
+    pub(super) fn within(&mut self, faults: &mut Faults, name: &'static str) -> Section<'t> {
+        let title = format!("{}.{name}]", self.title.trim_end_matches(']'));
+        self.titled(faults, name, title)
+    }
+
+    fn titled(&mut self, faults: &mut Faults, name: &'static str, title: String) -> Section<'t> {
         let value = self.value(name);
         let table = value.and_then(|value| {
             let table = value.get_ref().as_table();
             if table.is_none() {
-                faults.note(value.span().start, format!("{name} is a section; write [{name}] on a line of its own"));
+                faults.note(value.span().start, format!("{name} is a section; write {title} on a line of its own"));
             }
             table
         });
-        Section { title: format!("[{name}]"), table, at: value.map_or(0, |v| v.span().start), asked: Vec::new() }
+        Section { title, table, at: value.map_or(self.at, |v| v.span().start), asked: Vec::new() }
     }
 
     /// The tables `[[name]]`; `None` where there is no such key, or it is something else (noted). `title` is how they are written.
@@ -201,6 +211,11 @@ impl<'t> Section<'t> {
     /// Notes that a key without a default is missing.
     pub(super) fn missing(&self, faults: &mut Faults, key: &'static str, example: &str) {
         faults.note(self.at, format!("{} lacks the key \"{key}\"; add {key} = \"{example}\"", self.title));
+    }
+
+    /// Whether the text has this table at all.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::reader::{Faults, Section};
-use super::sources;
 use super::{Camera, Config, Counter, Device, Log, Recognition, Runtime, Store, Visit, Web};
+use super::{crm, sources};
 use crate::customer::Country;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
@@ -30,6 +30,7 @@ pub(super) fn config(faults: &mut Faults) -> Config {
         greeting: greeting(root.section(faults, "greeting"), faults),
         store: store(root.section(faults, "store"), faults),
         log: log(root.section(faults, "log"), faults),
+        crm: crm::crm(root.section(faults, "crm"), faults, &device),
         counters: counters(faults, &mut root, device.language),
         device,
     };

@@ -13,9 +13,11 @@ pub enum IdentifierKind {
     /// A loyalty card, a barcode, a QR code: any code.
     Card,
     Phone,
+    /// Finds the customer in the CRM; greets whoever types it at the counter too.
+    Email,
 }
 
-/// A card or phone in its one form, so that equal ones are equal text however they were entered.
+/// A card, phone or e-mail address in its one form, so that equal ones are equal text however they were entered.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identifier {
     kind: IdentifierKind,
@@ -29,6 +31,8 @@ pub enum IdentifierError {
     Card,
     #[error("this is not a phone number; give it with + and the country code, such as +79123456789")]
     Phone,
+    #[error("this is not an e-mail address; give one such as name@example.com")]
+    Email,
 }
 
 /// A country whose numbers may be entered as they are dialled at home. Others are given with +; a library that
@@ -85,12 +89,13 @@ impl FromStr for Country {
 }
 
 impl IdentifierKind {
-    pub const ALL: [Self; 2] = [Self::Card, Self::Phone];
+    pub const ALL: [Self; 3] = [Self::Card, Self::Phone, Self::Email];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Card => "card",
             Self::Phone => "phone",
+            Self::Email => "email",
         }
     }
 }
@@ -131,6 +136,23 @@ impl Identifier {
         value.map(|value| Self { kind: IdentifierKind::Phone, value }).ok_or(IdentifierError::Phone)
     }
 
+    /// An e-mail address. Capitals do not count, as with every provider that people use.
+    pub fn email(text: &str) -> Result<Self, IdentifierError> {
+        let value = text.trim().to_lowercase();
+        let plain =
+            |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '<' | '>' | '"' | ',' | ';' | '(' | ')');
+        let shaped = value.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty()
+                && !host.contains('@')
+                && host.contains('.')
+                && host.split('.').all(|part| !part.is_empty())
+        });
+        if !shaped || value.chars().count() > MAX_CODE_CHARS || !value.chars().all(plain) {
+            return Err(IdentifierError::Email);
+        }
+        Ok(Self { kind: IdentifierKind::Email, value })
+    }
+
     pub fn kind(&self) -> IdentifierKind {
         self.kind
     }
@@ -168,7 +190,8 @@ pub fn parse_entry(text: &str, country: Option<Country>) -> Vec<Identifier> {
     let typed = text.chars().any(is_cyrillic).then(|| by_keys(text));
     let typed = typed.and_then(|text| Identifier::card(&text).ok());
     // 12 and 13 digits without a + are a barcode sooner than a number of another country.
-    let found = if phone.is_some() { [phone, card, typed] } else { [card, typed, None] };
+    let email = Identifier::email(text).ok();
+    let found = if phone.is_some() { [phone, card, typed, None] } else { [email, card, typed, None] };
     found.into_iter().flatten().collect()
 }
 
@@ -290,12 +313,24 @@ mod tests {
     #[test]
     fn an_entry_is_a_phone_where_it_can_be_one_and_a_card_always() {
         let kinds = |text| parse_entry(text, country("RU")).iter().map(Identifier::kind).collect::<Vec<_>>();
-        use IdentifierKind::{Card, Phone};
+        use IdentifierKind::{Card, Email, Phone};
         assert_eq!(kinds("8 (912) 345-67-89"), [Phone, Card]);
         assert_eq!(kinds("4820000123456"), [Card]);
         assert_eq!(kinds("https://club.example/c/81"), [Card]);
+        assert_eq!(kinds("Ivan@Example.com"), [Email, Card]);
         assert_eq!(kinds("  "), []);
         assert_eq!(kinds("tab\there"), []);
+    }
+
+    #[test]
+    fn an_email_is_the_same_in_capitals_and_a_text_without_a_host_is_none() {
+        let email = |text: &str| Identifier::email(text).map(|id| id.value);
+        assert_eq!(email(" Ivan.Petrov@Example.COM ").as_deref(), Ok("ivan.petrov@example.com"));
+        for bad in
+            ["", "ivan", "@x.ru", "ivan@", "ivan@ru", "ivan@x..ru", "a@b@c.ru", "a b@x.ru", "<a@x.ru>", "a@x.ru;b@x.ru"]
+        {
+            assert_eq!(email(bad), Err(IdentifierError::Email), "{bad}");
+        }
     }
 
     #[test]

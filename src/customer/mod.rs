@@ -9,7 +9,7 @@ mod id;
 mod identifier;
 mod name;
 
-pub use card::{Card, Customer};
+pub use card::{Card, CrmCard, Customer};
 pub use consent::{Consent, ConsentError, ConsentMethod, Purpose};
 pub use decision::{Candidate, Decision, Sighting, TrackId};
 pub use id::{CustomerId, VisitId};

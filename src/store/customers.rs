@@ -134,6 +134,7 @@ impl Store {
                 last_visit: last_visit.map(time).transpose()?,
                 tier: personal.tier,
                 note: personal.note,
+                crm: None,
             },
         })
     }

@@ -178,6 +178,7 @@ pub fn greeted(n: u128, greeting: &str, name: PersonName) -> Present {
         note: Some("берёт без сахара".to_owned()),
         visits: 12,
         last_visit: Some(at("2026-05-11T09:30:00Z")),
+        crm: None,
     };
     Present {
         visit: visit(n),

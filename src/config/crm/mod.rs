@@ -1,0 +1,146 @@
+//! `[crm]`: which CRM, how it is reached, and the keys that every vendor shares.
+//!
+//! A vendor's own keys are in its file; what the values mean is `crate::crm`'s.
+
+mod amocrm;
+mod bitrix24;
+mod creatio;
+mod dynamics;
+mod salesforce;
+mod sugarcrm;
+mod suitecrm;
+mod webhook;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::{Faults, Section};
+use super::{Crm, Device};
+use crate::crm::{ContactFields, HttpSettings, Target};
+
+/// Reads `[crm]` with all vendors' sections; only that of `kind` must be complete.
+pub(super) fn crm(mut section: Section, faults: &mut Faults, device: &Device) -> Crm {
+    let default = Crm::default();
+    let kind = section.parsed(faults, "kind", kind).unwrap_or("none");
+    let seconds = |section: &mut Section, faults: &mut Faults, key, default: Duration, range| {
+        Duration::from_secs(section.whole(faults, key, default.as_secs(), range))
+    };
+    let http = HttpSettings {
+        timeout: Duration::from_millis(section.whole(
+            faults,
+            "timeout_ms",
+            default.http.timeout.as_millis() as u64,
+            100..=600_000,
+        )),
+        ca_file: section
+            .parsed(faults, "ca_file", |text| Ok((!text.is_empty()).then(|| PathBuf::from(text))))
+            .flatten(),
+        proxy: section.parsed(faults, "proxy", proxy).flatten(),
+    };
+    let mut targets = Vec::new();
+    macro_rules! vendor {
+        ($name:literal, $module:ident, $target:path) => {
+            let mut own = section.within(faults, $name);
+            if kind == $name && !own.is_there() {
+                section.fault(faults, &["kind"], format!("{:?} needs its own section; add [crm.{}]", $name, $name));
+            }
+            let settings = $module::settings(&mut own, faults);
+            own.close(faults);
+            targets.push(($name, settings.map($target)));
+        };
+    }
+    vendor!("amocrm", amocrm, Target::AmoCrm);
+    vendor!("bitrix24", bitrix24, Target::Bitrix24);
+    vendor!("creatio", creatio, Target::Creatio);
+    vendor!("dynamics", dynamics, Target::Dynamics);
+    vendor!("salesforce", salesforce, Target::Salesforce);
+    vendor!("sugarcrm", sugarcrm, Target::SugarCrm);
+    vendor!("suitecrm", suitecrm, Target::SuiteCrm);
+    vendor!("webhook", webhook, Target::Webhook);
+    let target = targets.into_iter().find(|(name, _)| *name == kind).and_then(|(_, target)| target);
+    let crm = Crm {
+        target: target.unwrap_or(Target::None),
+        http,
+        create_contacts: section.flag(faults, "create_contacts", default.create_contacts),
+        names_from_crm: section.flag(faults, "names_from_crm", default.names_from_crm),
+        grace: seconds(&mut section, faults, "grace_s", default.grace, 0..=86_400),
+        pull_every: seconds(&mut section, faults, "pull_s", default.pull_every, 0..=604_800),
+        heartbeat_every: seconds(&mut section, faults, "heartbeat_s", default.heartbeat_every, 0..=86_400),
+        stale_after: seconds(&mut section, faults, "stale_s", default.stale_after, 60..=31_536_000),
+        language: device.language,
+        country: device.country,
+        shop: device.name.clone(),
+    };
+    section.close(faults);
+    crm
+}
+
+fn kind(text: &str) -> Result<&'static str, String> {
+    let found = Target::KINDS.into_iter().find(|kind| *kind == text);
+    found.ok_or_else(|| format!("{text:?} is not a CRM that Snova knows; give one of {}", Target::KINDS.join(", ")))
+}
+
+fn proxy(text: &str) -> Result<Option<String>, String> {
+    match text {
+        "" => Ok(None),
+        _ if text.starts_with("http://") && !text.contains('@') => Ok(Some(text.to_owned())),
+        _ => Err(format!("{text:?} is not a proxy; give one such as \"http://192.168.1.5:3128\", without a password")),
+    }
+}
+
+/// The CRM's address: HTTPS, without a slash at its end. One that carries a login is refused without quoting it.
+fn address(section: &mut Section, faults: &mut Faults, key: &'static str, example: &str) -> Option<String> {
+    if section.is_there() && !section.has(key) {
+        section.missing(faults, key, example);
+    }
+    section.parsed(faults, key, |text| {
+        let bad = || format!("the address cannot be used; give one such as {example:?}");
+        let rest = text
+            .strip_prefix("https://")
+            .ok_or_else(|| format!("the address does not begin with https://; give one such as {example:?}"))?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err("a password does not belong into the address; give it by `snova crm secret NAME`".to_owned());
+        }
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\' | '<' | '>' | '`' | '?' | '#');
+        if authority.is_empty() || text.len() > 500 || !rest.chars().all(plain) {
+            return Err(bad());
+        }
+        Ok(text.trim_end_matches('/').to_owned())
+    })
+}
+
+/// A name or id of the CRM's: no space and no control character. Empty is `None` for a key without default.
+fn word(section: &mut Section, faults: &mut Faults, key: &'static str) -> Option<String> {
+    let word = section.parsed(faults, key, |text| {
+        let plain =
+            |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '\'' | '/' | '\\' | '?' | '#');
+        if text.len() <= 200 && text.chars().all(plain) {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("{text:?} is not a name or id of the CRM; copy it from there"))
+        }
+    });
+    word.filter(|word| !word.is_empty())
+}
+
+/// `fields` of a vendor: what its contact's fields are called. A key that is given empty means that there is none.
+fn contact_fields(section: &mut Section, faults: &mut Faults, defaults: ContactFields) -> ContactFields {
+    let mut fields = section.within(faults, "fields");
+    let mut field = |key, default: Option<String>| {
+        let given = word(&mut fields, faults, key);
+        if fields.has(key) { given } else { default }
+    };
+    let mapped = ContactFields {
+        external_id: field("external_id", defaults.external_id),
+        patronymic: field("patronymic", defaults.patronymic),
+        tier: field("tier", defaults.tier),
+        notes: field("notes", defaults.notes),
+        offer: field("offer", defaults.offer),
+        birthday: field("birthday", defaults.birthday),
+        visits: field("visits", defaults.visits),
+        last_visit: field("last_visit", defaults.last_visit),
+    };
+    fields.close(faults);
+    mapped
+}

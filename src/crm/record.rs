@@ -1,0 +1,161 @@
+//! What leaves the box about visits: facts and ids, nothing of a face.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::ContactId;
+use crate::clock::WallTime;
+use crate::customer::CustomerId;
+use crate::face::CounterId;
+use crate::i18n::Language;
+
+/// How it was known who the visitor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HowKnown {
+    Match,
+    Confirmed,
+    Entered,
+}
+
+/// The CRM's own id of a record of ours; empty where the vendor has none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub String);
+
+/// One visit on its way into the CRM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisitRecord {
+    /// The key under which the CRM has this visit at most once: a UUID, minted with the event, never changed.
+    pub key: Uuid,
+    /// Whose visit; the customer's id where [`super::Manners::needs_contact`] is false.
+    pub contact: ContactId,
+    pub customer: CustomerId,
+    /// The box's name, which is the shop's.
+    pub shop: String,
+    pub counter: CounterId,
+    pub opened_at: WallTime,
+    pub closed_at: WallTime,
+    pub how: HowKnown,
+    /// When the last try began, which may have arrived; `None` for a visit that was never tried.
+    pub tried_at: Option<Timestamp>,
+}
+
+/// A visit that the CRM has, or may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentVisit {
+    pub key: Uuid,
+    /// `None`: it was sent and no answer came.
+    pub record: Option<RecordId>,
+    pub contact: ContactId,
+    pub opened_at: Timestamp,
+}
+
+/// An erased customer, as far as the CRM can know them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The erasure's own event.
+    pub key: Uuid,
+    /// The dead id.
+    pub customer: CustomerId,
+    /// `None`: the customer was never found in the CRM.
+    pub contact: Option<ContactId>,
+    /// All of the customer's visits that the CRM has or may have.
+    pub visits: Vec<SentVisit>,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub device: String,
+    pub version: String,
+    pub at: WallTime,
+    /// Names of the cameras and whether each one sees.
+    pub cameras: Vec<(String, bool)>,
+    pub outbox_depth: u64,
+    pub outbox_oldest: Option<Duration>,
+    pub outbox_dead: u64,
+}
+
+impl VisitRecord {
+    /// A line for people: «Визит, касса till-1».
+    pub fn title(&self, language: Language) -> String {
+        let counter = &self.counter;
+        match language {
+            Language::Russian => format!("Визит, касса {counter}"),
+            Language::Ukrainian => format!("Візит, каса {counter}"),
+            Language::English => format!("Visit, counter {counter}"),
+        }
+    }
+
+    /// A sentence for people, with the mark by which the record is found again: «… #visit:UUID».
+    pub fn text(&self, language: Language) -> String {
+        format!("{} ({}, {}). {}", self.title(language), self.shop, self.how.in_words(language), self.mark())
+    }
+
+    /// What no other text holds.
+    pub fn mark(&self) -> String {
+        mark(self.key)
+    }
+
+    /// How long the visit took; at least a minute for CRMs that know no shorter one.
+    pub fn minutes(&self) -> i64 {
+        (self.closed_at.at.duration_since(self.opened_at.at).as_secs() / 60).max(1)
+    }
+}
+
+/// The mark of the record with this key.
+pub fn mark(key: Uuid) -> String {
+    format!("#visit:{key}")
+}
+
+/// What stands in place of a record's text once its customer was erased, where a vendor cannot delete.
+pub fn erased_text(language: Language, key: Uuid) -> String {
+    let what = match language {
+        Language::Russian => "Запись удалена по просьбе клиента",
+        Language::Ukrainian => "Запис видалено на прохання клієнта",
+        Language::English => "Removed at the customer's request",
+    };
+    format!("{what}. {}", mark(key))
+}
+
+/// What stands in place of a record's text once the visit turned out to be somebody else's.
+pub fn void_text(language: Language, key: Uuid) -> String {
+    let what = match language {
+        Language::Russian => "Отменено: это был другой человек",
+        Language::Ukrainian => "Скасовано: це була інша людина",
+        Language::English => "Void: it was somebody else",
+    };
+    format!("{what}. {}", mark(key))
+}
+
+impl HowKnown {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Confirmed => "confirmed",
+            Self::Entered => "entered",
+        }
+    }
+
+    fn in_words(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Self::Match, Language::Russian) => "узнан камерой",
+            (Self::Match, Language::Ukrainian) => "впізнано камерою",
+            (Self::Match, Language::English) => "recognised by camera",
+            (Self::Confirmed, Language::Russian) => "подтверждён кассиром",
+            (Self::Confirmed, Language::Ukrainian) => "підтверджено касиром",
+            (Self::Confirmed, Language::English) => "confirmed by the cashier",
+            (Self::Entered, Language::Russian) => "по карте или телефону",
+            (Self::Entered, Language::Ukrainian) => "за карткою або телефоном",
+            (Self::Entered, Language::English) => "by card or phone",
+        }
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,114 @@
+//! CRMs that are not there: a fake server a vendor, which answers, refuses and lies as the real one is known to.
+//!
+//! Each is made from the vendor's documentation, speaks TLS with a certificate of its own, and is held to that by
+//! clients which we did not write (`tests/crm_clients.rs`). What must hold of every connector is `crm_contract`.
+#![allow(dead_code, unused_imports, reason = "each test uses its part of the support code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
+pub mod bench;
+pub mod salesforce;
+pub mod server;
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+
+pub use server::{Answer, Asked, FakeServer, Fault};
+
+/// The counter whose visits every fake refuses as its vendor refuses a row with a bad value.
+pub const POISON_TILL: &str = "poison-till";
+
+/// A vendor's server: its memory and its manners. The same `answer` serves our connectors and others' clients.
+pub trait FakeCrm: Send {
+    /// Answers a request as the vendor does. `now` is the vendor's clock: token lifetimes, rates, change stamps.
+    fn answer(&mut self, asked: &Asked, now: Timestamp) -> Answer;
+
+    /// How the vendor says "too many requests" to this request.
+    fn throttled(&self) -> Answer;
+
+    /// How the vendor, or what stands before it, refuses everything: 403 with a page, an unpaid account.
+    fn blocked(&self) -> Answer;
+
+    /// Every access token given out so far is refused from now on, as expired.
+    fn expire_tokens(&mut self);
+
+    /// Whether the request is one that records visits (the call that may be made twice).
+    fn is_visit_write(&self, asked: &Asked) -> bool;
+
+    /// The records of visits, every single row, in the order in which they were written.
+    fn visits(&self) -> Vec<FakeVisit>;
+
+    /// Puts a contact there as the company's people would, and gives its id.
+    fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String;
+
+    /// Changes a contact as the company's people would; `change` is applied to what is there.
+    fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp);
+
+    fn contact(&self, id: &str) -> Option<FakeContact>;
+
+    fn contacts(&self) -> usize;
+
+    /// Signs of life that arrived.
+    fn heartbeats(&self) -> usize;
+
+    /// The `[crm]` section, with its vendor's, by which a box reaches this fake at `url` and trusts `ca_file`.
+    fn config(&self, url: &str, ca_file: &str) -> String;
+
+    /// What `snova crm secret` must be given.
+    fn secrets(&self) -> Vec<(&'static str, String)>;
+}
+
+/// A record of a visit as it lies in the CRM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeVisit {
+    /// Our key, wherever the vendor has it: a field, the primary key, a mark in a text.
+    pub key: String,
+    pub contact: String,
+    pub opened_at: Option<Timestamp>,
+    /// Marked as void by its vendor's means.
+    pub void: bool,
+    /// Emptied or deleted since, because the customer was erased.
+    pub erased: bool,
+}
+
+/// A contact in words that every vendor has, or has a field for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FakeContact {
+    pub external_id: String,
+    pub given: String,
+    pub patronymic: String,
+    pub family: String,
+    /// As somebody typed it.
+    pub phone: String,
+    pub email: String,
+    pub tier: String,
+    pub owner: String,
+    pub notes: String,
+    pub offer: String,
+    /// "1980-05-17", or nothing.
+    pub birthday: String,
+    pub visits: u32,
+}
+
+impl FakeContact {
+    pub fn named(given: &str, patronymic: &str, family: &str, phone: &str) -> Self {
+        Self {
+            given: given.to_owned(),
+            patronymic: patronymic.to_owned(),
+            family: family.to_owned(),
+            phone: phone.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Every vendor by name, with an empty CRM.
+pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
+    match name {
+        "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
+        other => panic!("there is no fake of {other}"),
+    }
+}
+
+/// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
+pub const VENDORS: &[&str] = &["salesforce"];
