@@ -32,6 +32,8 @@ pub struct DeskConfig {
     pub time_zone: TimeZone,
     pub hours: DayHours,
     pub visit: VisitConfig,
+    /// Between a visit's end and its way to the CRM; never shorter than the time to come back.
+    pub grace: Duration,
 }
 
 pub(super) struct Counter {
@@ -245,9 +247,11 @@ impl Desk {
                 let (id, customer, counter) = (*visit, *customer, counter.clone());
                 Some(Write::Open(VisitRecord { id, customer, counter, opened_at: at, how }))
             }
-            VisitEvent::Left { visit, recorded: true, .. } => {
-                Some(Write::Close { visit: *visit, at, deliver_after: later(at, self.config.visit.merge) })
-            }
+            VisitEvent::Left { visit, recorded: true, .. } => Some(Write::Close {
+                visit: *visit,
+                at,
+                deliver_after: later(at, self.config.visit.merge.max(self.config.grace)),
+            }),
             VisitEvent::Returned { visit, .. } => Some(Write::Reopen(*visit)),
             VisitEvent::Confirmed { visit, .. } => answered(visit, Recorded::Confirmed),
             VisitEvent::Rejected { visit, recorded: true, .. } => answered(visit, Recorded::Rejected),

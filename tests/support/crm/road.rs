@@ -40,6 +40,7 @@ impl Road {
     }
 
     pub async fn with(crm: Arc<Mutex<dyn FakeCrm>>, change: impl Fn(String) -> String) -> Self {
+        super::leaks::watch();
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(SimulatedClock::starting_at(START.parse().unwrap()));
         let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
@@ -88,7 +89,7 @@ impl Road {
 
     /// Somebody enrolled whom the CRM knows by their phone, typed as people type.
     pub fn regular(&self, number: u32) -> CustomerId {
-        let phone = format!("8 (912) {:03}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100);
+        let phone = format!("8 (912) 000-{:02}-{:02}", number / 100 % 100, number % 100);
         let contact = FakeContact::named(&format!("Имя{number}"), "Петрович", "Соколов", &phone);
         self.server.crm.lock().unwrap().add_contact(contact, self.now());
         self.enrol(&format!("Имя{number}"), &phone)
@@ -158,6 +159,22 @@ impl Road {
         let state = self.store.sync_state().unwrap();
         assert_eq!(there, wanted, "{said}: states {states:?}, {state:?}");
         assert!(states.keys().all(|state| state == "done"), "{said}: {states:?}");
+    }
+}
+
+/// What the box keeps and logs of a conversation quotes nobody and no secret.
+impl Drop for Road {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        super::leaks::assert_none();
+        let connection = rusqlite::Connection::open(self.dir.path().join(FILE_NAME)).unwrap();
+        let sql = "SELECT last_error FROM outbox WHERE last_error NOT NULL UNION SELECT error FROM sync_state WHERE error NOT NULL";
+        let mut statement = connection.prepare(sql).unwrap();
+        for said in statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap) {
+            assert_eq!(super::leaks::leak_in(&said), None, "{said}");
+        }
     }
 }
 

@@ -96,6 +96,8 @@ struct State {
     ahead: Mutex<Duration>,
     planned: Mutex<Vec<Planned>>,
     down: Mutex<bool>,
+    /// Between the deed and its answer.
+    delay: Mutex<Duration>,
     log: Mutex<Vec<Asked>>,
 }
 
@@ -115,6 +117,7 @@ impl FakeServer {
             ahead: Mutex::default(),
             planned: Mutex::default(),
             down: Mutex::default(),
+            delay: Mutex::default(),
             log: Mutex::default(),
         });
         let shared = Arc::clone(&state);
@@ -158,6 +161,11 @@ impl FakeServer {
     /// No connection is taken while it is down.
     pub fn set_down(&self, down: bool) {
         *self.state.down.lock().unwrap() = down;
+    }
+
+    /// Every answer comes so long after what it tells was done.
+    pub fn set_delay(&self, delay: Duration) {
+        *self.state.delay.lock().unwrap() = delay;
     }
 
     pub fn set_clock_ahead(&self, ahead: Duration) {
@@ -251,6 +259,10 @@ async fn respond(
             _ => crm.answer(&asked, now),
         }
     };
+    let delay = *state.delay.lock().unwrap();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     match fault {
         Some(Fault::CutBefore | Fault::CutAfter) => {
             let _ = cut.send(()).await;
