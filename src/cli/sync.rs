@@ -119,7 +119,7 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
         let class = letter.class.as_deref().unwrap_or("unknown");
         let said = letter.said.as_deref().unwrap_or_default();
         out::line(format_args!(
-            "  {}  {} of customer {}, {} tries, {class}: {said}",
+            "  {}  {} of customer {}, tried {} times, {class}: {said}",
             letter.event, letter.kind, letter.customer, letter.attempts
         ));
     }
@@ -171,7 +171,7 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
     let connector = super::crm::connector(config, store)?;
     let records = about_to_be_sent(&waiting, &contacts, &config.crm.shop);
     for text in connector.preview(&records) {
-        out::line(format_args!("{text}\n"));
+        out::line(&text);
     }
     Ok(Outcome::Done)
 }

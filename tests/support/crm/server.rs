@@ -99,6 +99,7 @@ struct State {
     /// Between the deed and its answer.
     delay: Mutex<Duration>,
     log: Mutex<Vec<Asked>>,
+    forgotten: Mutex<usize>,
 }
 
 impl FakeServer {
@@ -119,6 +120,7 @@ impl FakeServer {
             down: Mutex::default(),
             delay: Mutex::default(),
             log: Mutex::default(),
+            forgotten: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
@@ -178,7 +180,19 @@ impl FakeServer {
     }
 
     pub fn forget_asked(&self) {
-        self.state.log.lock().unwrap().clear();
+        self.count_and_forget();
+        *self.state.forgotten.lock().unwrap() = 0;
+    }
+
+    pub fn asked_so_far(&self) -> usize {
+        self.state.log.lock().unwrap().len()
+    }
+
+    /// How many requests there were since [`FakeServer::forget_asked`]; none of them is kept.
+    pub fn count_and_forget(&self) -> usize {
+        let mut forgotten = self.state.forgotten.lock().unwrap();
+        *forgotten += std::mem::take(&mut *self.state.log.lock().unwrap()).len();
+        *forgotten
     }
 }
 
