@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Supervision;
 use super::pulse::Carrier;
+use super::sync_desk;
 use super::watch::Seen;
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic};
@@ -27,7 +28,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::vision::PackFacts;
 use crate::visit::VisitEvent;
-use crate::web::{HealthReport, OutboxHealth};
+use crate::web::HealthReport;
 
 /// The longest an answer waits, and the grain of absences.
 const TICK: Duration = Duration::from_millis(20);
@@ -189,16 +190,10 @@ pub(super) fn health(
     let config_refused = Arc::clone(&supervision.config_refused);
     Arc::new(move || {
         let wall = clock.wall();
-        let status = store.outbox_status().unwrap_or_default();
-        let age = |created: jiff::Timestamp| Duration::try_from(wall.at.duration_since(created)).unwrap_or_default();
         HealthReport {
             pack: pack.clone(),
             customers: gallery.snapshot().len(),
-            outbox: OutboxHealth {
-                depth: status.depth,
-                oldest_age: status.oldest_created_at.map(age),
-                dead: status.dead,
-            },
+            outbox: sync_desk::health(store.outbox_status().unwrap_or_default(), wall.at),
             clock_synchronised: wall.synchronised,
             config_refused: config_refused.load(Ordering::Relaxed),
             overloaded: overloaded.load(Ordering::Acquire),

@@ -8,6 +8,7 @@ pub mod passwords;
 mod places;
 mod pulse;
 pub mod settings;
+mod sync_desk;
 mod watch;
 
 pub use places::{Places, Unfound};
@@ -120,6 +121,8 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
         health: desk::health(&store, &gallery, &clock, &pack.name, &supervision, &overloaded),
+        sync: Arc::new(sync_desk::Outbox::new(&store, &clock)),
+        stale_after: web::STALE_AFTER,
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
