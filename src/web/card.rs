@@ -16,8 +16,8 @@ use crate::customer::{Card, CrmCard};
 /// A birthday is told from a week before.
 const BIRTHDAY_NEAR: u16 = 7;
 /// Longer texts of a CRM cannot be read in passing; what is left out is marked by "…".
-const SHORT_TEXT: usize = 80;
-const LONG_TEXT: usize = 220;
+const SHORT_TEXT: usize = 60;
+const LONG_TEXT: usize = 160;
 
 /// The facts beside the greeting.
 #[derive(Debug, Serialize, ToSchema)]
