@@ -254,7 +254,7 @@ async fn a_full_card_is_read_whole_at_any_size_however_long_its_texts() {
         browser.wait_until(&format!("{drawn} && !document.querySelector('[data-settling]')"), SOON).await;
         for (size, width, height) in SIZES {
             browser.resize(width, height).await;
-            browser.prefer(if size == "laptop" { "dark" } else { "light" }).await;
+            browser.prefer(if size == "wide" { "dark" } else { "light" }).await;
             browser.wait_until(TWO_FRAMES, SOON).await;
             keep(&browser, &format!("{look}-{size}")).await;
             for faults in [browser.eval(FAULTS).await, browser.eval(UNREADABLE).await] {

@@ -65,7 +65,7 @@ impl TestBox {
             time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").unwrap(),
             clock: Arc::new(SimulatedClock::starting_at(at(NOW))),
             health: Arc::new(report),
-            sync: Arc::new(NoOutbox),
+            sync: Arc::new(OneDead),
             stale_after: web::STALE_AFTER,
             metrics: metrics.clone(),
             host_names: vec!["till.shop.lan".to_owned()],
@@ -117,28 +117,37 @@ impl TestBox {
     }
 }
 
-/// An outbox that has nothing to decide.
-struct NoOutbox;
+/// An outbox with one dead letter, of which everything may be decided.
+struct OneDead;
 
-impl SyncDesk for NoOutbox {
+impl SyncDesk for OneDead {
     fn report(&self) -> Result<OutboxHealth, SyncError> {
         Ok(outbox())
     }
 
     fn dead(&self, _most: usize) -> Result<Vec<DeadLetter>, SyncError> {
-        Ok(Vec::new())
+        Ok(vec![DeadLetter {
+            event: visit(7).0,
+            kind: "visit".to_owned(),
+            visit: Some(visit(6).0),
+            customer: customer(6).0,
+            created_at: at(NOW),
+            attempts: 2,
+            error_class: Some("poison".to_owned()),
+            error: None,
+        }])
     }
 
     fn retry(&self, _event: uuid::Uuid) -> Result<(), SyncError> {
-        Err(SyncError::UnknownEvent)
+        Ok(())
     }
 
     fn retry_all(&self) -> Result<u64, SyncError> {
-        Ok(0)
+        Ok(1)
     }
 
     fn discard(&self, _event: uuid::Uuid) -> Result<(), SyncError> {
-        Err(SyncError::UnknownEvent)
+        Ok(())
     }
 }
 
