@@ -9,6 +9,7 @@ pub mod passwords;
 mod places;
 mod pulse;
 pub mod settings;
+mod sync_desk;
 mod watch;
 
 pub use places::{Places, Unfound};
@@ -131,12 +132,15 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     let counters = Counters::new(desk.screens(), answers, entries);
     let pack = vision.pack().clone();
     let overloaded = Arc::new(AtomicBool::new(false));
+    let outbox = sync_desk::Outbox::new(&store, &clock, settings.crm.target.as_str());
     let parts = web::WebParts {
         counters: counters.clone(),
         languages: settings.desk.counters.iter().cloned().collect(),
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
-        health: desk::health(&store, &gallery, &clock, &pack.name, &supervision, &overloaded),
+        health: desk::health(&outbox, &gallery, &clock, &pack.name, &supervision, &overloaded),
+        sync: Arc::new(outbox.clone()),
+        stale_after: settings.crm.stale_after,
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
@@ -188,6 +192,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         cameras: cameras.iter().map(|c| (c.counter().clone(), c.id().clone(), c.watch())).collect(),
         time_zone: settings.desk.time_zone.clone(),
         overloaded,
+        outbox,
     };
     let threads = vec![
         spawn("vision", failed.on_duty(), move || watcher.run())?,

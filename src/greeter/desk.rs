@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::entries::Strangers;
 use super::journal::{Journal, Write};
-use super::{AnswerError, CandidateCard, CounterState, Greeted, Present, Verdict};
+use super::{AnswerError, CandidateCard, CounterState, CrmTrouble, Greeted, Present, Verdict};
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic, WallTime};
 use crate::customer::{Country, Customer, CustomerId, Purpose, Sighting, VisitId};
@@ -107,6 +107,14 @@ impl Desk {
     pub fn overloaded(&mut self, overloaded: bool) {
         for counter in self.counters.values_mut().filter(|c| c.state.overloaded != overloaded) {
             counter.state.overloaded = overloaded;
+            counter.publish();
+        }
+    }
+
+    /// What keeps visits from the CRM; `None` while they arrive, or where there is no CRM.
+    pub fn crm_trouble(&mut self, trouble: Option<CrmTrouble>) {
+        for counter in self.counters.values_mut().filter(|c| c.state.crm_trouble != trouble) {
+            counter.state.crm_trouble = trouble;
             counter.publish();
         }
     }
