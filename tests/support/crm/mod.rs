@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod salesforce;
 pub mod server;
+pub mod webhook;
 
 use std::sync::{Arc, Mutex};
 
@@ -106,9 +107,10 @@ impl FakeContact {
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
+        "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["salesforce"];
+pub const VENDORS: &[&str] = &["salesforce", "webhook"];
