@@ -7,6 +7,7 @@
 mod contact;
 mod failure;
 mod http;
+mod named;
 mod record;
 mod settings;
 mod timer;
