@@ -39,6 +39,7 @@ pub mod enrolment;
 pub mod eval;
 pub mod greeter;
 pub mod setup;
+pub mod sync;
 pub mod web;
 
 // The root.

@@ -74,7 +74,7 @@ async fn a_customer_is_linked_created_voided_and_forgotten() {
     let visit = bench.visit(&contact);
     bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
     let sent =
-        SentVisit { key: visit.key, record: None, contact: ContactId(contact.clone()), opened_at: visit.opened_at.at };
+        SentVisit { key: visit.key, record: None, contact: ContactId(contact.clone()), written_at: visit.opened_at.at };
     bench.connector.void(&sent).await.unwrap();
     assert!(bench.server.crm.lock().unwrap().visits()[0].void);
     let gone =

@@ -325,7 +325,7 @@ fn a_database_of_a_newer_snova_is_refused_and_left_untouched() {
     let device = fresh();
     enrol(&device.store, "Иван");
     drop(device.store);
-    raw(device.dir.path()).pragma_update(None, "user_version", 3).expect("writable");
+    raw(device.dir.path()).pragma_update(None, "user_version", 4).expect("writable");
     let before = fs::read(device.dir.path().join(FILE_NAME)).expect("readable");
     let error = refusal(device.dir.path());
     assert!(matches!(error, StoreError::NewerSchema { found: 3, known: 2, .. }), "{error}");

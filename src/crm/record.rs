@@ -38,7 +38,7 @@ pub struct VisitRecord {
     pub opened_at: WallTime,
     pub closed_at: WallTime,
     pub how: HowKnown,
-    /// When the last try began, which may have arrived; `None` for a visit that was never tried.
+    /// When the first try began that may have arrived; `None` for a visit that was never tried.
     pub tried_at: Option<Timestamp>,
 }
 
@@ -48,8 +48,10 @@ pub struct SentVisit {
     pub key: Uuid,
     /// `None`: it was sent and no answer came.
     pub record: Option<RecordId>,
+    /// Empty where the customer has no contact any more.
     pub contact: ContactId,
-    pub opened_at: Timestamp,
+    /// Before it was sent: the record in the CRM is not older.
+    pub written_at: Timestamp,
 }
 
 /// An erased customer, as far as the CRM can know them.

@@ -66,6 +66,22 @@ impl Target {
         Self::KINDS[place]
     }
 
+    /// Names the one CRM there is behind this: links to its contacts mean nothing in another.
+    pub fn identity(&self) -> String {
+        let url = match self {
+            Self::None => "",
+            Self::AmoCrm(own) => &own.url,
+            Self::Bitrix24(own) => &own.url,
+            Self::Creatio(own) => &own.url,
+            Self::Dynamics(own) => &own.url,
+            Self::Salesforce(own) => &own.url,
+            Self::SugarCrm(own) => &own.url,
+            Self::SuiteCrm(own) => &own.url,
+            Self::Webhook(own) => &own.url,
+        };
+        format!("{} {url}", self.as_str())
+    }
+
     /// The secrets that this CRM's login may need, by the names under which they are kept.
     pub fn secret_names(&self) -> &'static [&'static str] {
         match self {

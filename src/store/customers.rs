@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use rusqlite::{Row, Transaction, params};
 
 use super::error::{Fault, StoreError};
+use super::links::{self, KeptCard};
 use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
 use super::{Seal, Store, consents, identifiers};
 use crate::clock::mint_at;
@@ -40,8 +41,9 @@ impl fmt::Debug for NewCustomer {
 /// Visits count once they are over, so that a card shows what was before the present one.
 const CUSTOMER_COLUMNS: &str = "SELECT c.id, c.sealed, c.enrolled_at,
     (SELECT count(*) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'),
-    (SELECT max(opened_at) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected')
-    FROM customers c";
+    (SELECT max(opened_at) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'),
+    l.sealed, max(l.as_of, coalesce((SELECT pulled_at FROM sync_state), 0))
+    FROM customers c LEFT JOIN crm_links l ON l.customer = c.id";
 
 impl Store {
     /// Writes customer, consent, cards and templates in one transaction. Refused unless the consent covers
@@ -123,20 +125,45 @@ impl Store {
         let sealed = row.get_ref(1)?.as_blob().map_err(|_| NOT_BYTES)?;
         let personal = CustomerRow::open(self.seal, id, sealed)?;
         let last_visit: Option<i64> = row.get(4)?;
+        let (mut name, language) = (personal.name()?, personal.language()?);
+        let kept = match (row.get_ref(5)?.as_blob_or_null().map_err(|_| NOT_BYTES)?, row.get::<_, Option<i64>>(6)?) {
+            (Some(sealed), Some(as_of)) => links::open_card(&self.key, id, sealed, time(as_of)?),
+            _ => None,
+        };
+        let (mut tier, mut note) = (personal.tier, personal.note);
+        let crm = kept.map(|kept| {
+            rename(&mut name, &kept);
+            tier = kept.tier.or(tier.take());
+            note = kept.notes.or(note.take());
+            kept.card
+        });
         Ok(Customer {
             id,
-            name: personal.name()?,
-            language: personal.language()?,
+            name,
+            language,
             consent: consent.ok_or(Fault::Row("a customer has no consent"))?,
             enrolled_at: time(row.get(2)?)?,
-            card: Card {
-                visits: row.get(3)?,
-                last_visit: last_visit.map(time).transpose()?,
-                tier: personal.tier,
-                note: personal.note,
-                crm: None,
-            },
+            card: Card { visits: row.get(3)?, last_visit: last_visit.map(time).transpose()?, tier, note, crm },
         })
+    }
+}
+
+/// The company's CRM knows better how somebody is called now, unless what it says is no name.
+fn rename(name: &mut PersonName, kept: &KeptCard) {
+    let Some(given) = &kept.given else { return };
+    let renamed = PersonName {
+        given: given.clone(),
+        patronymic: kept.patronymic.clone().or(name.patronymic.clone()),
+        family: kept.family.clone().or(name.family.clone()),
+        // What was to be said instead was said of the name before.
+        spoken: name
+            .spoken
+            .clone()
+            .filter(|_| *given == name.given && (kept.patronymic.is_none() || kept.patronymic == name.patronymic)),
+        ..name.clone()
+    };
+    if let Ok(renamed) = renamed.checked() {
+        *name = renamed;
     }
 }
 

@@ -9,9 +9,10 @@ use rusqlite::{Connection, Transaction, params};
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::key;
-use super::{Store, connection, identifiers, lock, outbox};
+use super::{Store, connection, identifiers, lock, outbox, tombstone};
 use crate::clock::WallTime;
 use crate::customer::CustomerId;
+use crate::vault::DeviceKey;
 
 pub(super) const TRACES_LEFT: &str = "erased rows still have traces in the database files; will be tried again";
 
@@ -29,13 +30,13 @@ pub struct Erasure {
 
 impl Store {
     /// Erases a customer: name, cards, phones, consents, templates, visits and events in one transaction, which leaves only
-    /// an `erasure` event with the dead id for the CRM; then the traces in the files, as [`Store::scrub`].
+    /// an `erasure` event for the CRM: the dead id and, sealed until it is delivered, what the CRM has of them; then the traces in the files, as [`Store::scrub`].
     /// A visit that belongs to another customer now stays theirs. The size limit does not apply: a full box
     /// must be able to forget.
     pub fn erase(&self, id: CustomerId, now: WallTime) -> Result<Erasure, StoreError> {
         let mut writer = lock(&self.writer);
         let limit = connection::lift_limit(&writer).map_err(|fault| fault.at(&self.path))?;
-        let removed = self.write_on(&mut writer, |tx| remove_rows(tx, id, now));
+        let removed = self.write_on(&mut writer, |tx| remove_rows(tx, &self.key, id, now));
         if let Err(fault) = connection::set_limit(&writer, limit) {
             tracing::warn!(error = %fault.at(&self.path), "the size limit does not hold until the next start");
         }
@@ -72,16 +73,20 @@ impl Store {
     }
 }
 
-fn remove_rows(tx: &Transaction<'_>, id: CustomerId, now: WallTime) -> Result<Erasure, Fault> {
+fn remove_rows(tx: &Transaction<'_>, device: &DeviceKey, id: CustomerId, now: WallTime) -> Result<Erasure, Fault> {
     require_customer(tx, id)?;
     let customer = params![key(id.0)];
+    // Before the rows go that say what the CRM has.
+    let tombstone = tombstone::of(tx, id)?;
     let events = outbox::drop_all(tx, id)?;
     let visits = tx.execute("DELETE FROM visits WHERE customer = ?1", customer)?;
     let templates = tx.execute("DELETE FROM templates WHERE customer = ?1", customer)?;
     identifiers::drop_all(tx, id)?;
+    tx.execute("DELETE FROM crm_links WHERE customer = ?1", customer)?;
     tx.execute("DELETE FROM consents WHERE customer = ?1", customer)?;
     tx.execute("DELETE FROM customers WHERE id = ?1", customer)?;
-    outbox::put_erasure(tx, id, now.at)?;
+    let event = outbox::put_erasure(tx, id, now.at)?;
+    tombstone::keep(tx, device, event, &tombstone)?;
     tx.execute("UPDATE upkeep SET erasures = erasures + 1", [])?;
     gallery_changed(tx)?;
     Ok(Erasure { templates, visits, events, scrubbed: false })

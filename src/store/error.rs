@@ -34,12 +34,14 @@ pub enum StoreError {
     Damaged { path: PathBuf, what: String },
     #[error("{table} {row}: cannot be read: {cause}")]
     Sealed { table: &'static str, row: Uuid, cause: VaultError },
-    #[error("the secret {name} cannot be read: {cause}, or give it again with {}", .name.strip_prefix("camera/").map_or("the command that set it".to_owned(), |camera| format!("`snova cameras password {camera}`")))]
+    #[error("the secret {name} cannot be read: {cause}, or give it again with {}", .name.strip_prefix("camera/").map_or_else(|| format!("`snova crm secret {name}`"), |camera| format!("`snova cameras password {camera}`")))]
     Secret { name: String, cause: VaultError },
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("this {kind} is customer {owner}'s already; take it from them first with `snova customers unlink {owner}`")]
     IdentifierTaken { kind: IdentifierKind, owner: CustomerId },
+    #[error("this contact of the CRM is customer {owner}'s already; unlink them first with `snova crm unlink {owner}`")]
+    ContactTaken { owner: CustomerId },
     #[error("there is no customer {0}; look the id up with `snova customers list`")]
     UnknownCustomer(CustomerId),
     #[error("customer {0} is already enrolled; erase them first or enrol under a new id")]

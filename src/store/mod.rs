@@ -7,13 +7,16 @@
 mod connection;
 mod consents;
 mod customers;
+mod delivery;
 mod erasure;
 mod error;
 mod identifiers;
+mod links;
 mod outbox;
 mod rows;
 mod secrets;
 mod space;
+mod tombstone;
 mod visits;
 
 use std::path::{Path, PathBuf};
@@ -24,12 +27,15 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, Found, Seal};
 pub use customers::NewCustomer;
+pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
 pub use erasure::Erasure;
 use error::Fault;
 pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
+pub use links::{KeptCard, Link, SyncState};
 pub use outbox::OutboxStatus;
 pub use space::free_bytes;
+pub use tombstone::{SentRecord, Tombstone};
 pub use visits::{Identified, Visit, VisitAnswer, VisitRecord, VisitVerdict};
 
 /// The database's file name inside the data folder.

@@ -1,14 +1,15 @@
 //! The outbox table: events written in the transaction of their cause, and taken back while they still can be.
 //!
-//! Sending them is not here. Rows hold ids and times only; what a CRM is told is read from the visit when the
+//! Handing them out for delivery is `delivery`'s. Rows hold ids and times only; what a CRM is told is read from the visit when the
 //! event leaves, which is why nothing about a visit may change once its event was tried.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
+use uuid::Uuid;
 
 use super::Store;
 use super::error::{Fault, StoreError};
-use super::rows::{customer_id, key, micros, time};
+use super::rows::{customer_id, key, micros, time, uuid};
 use crate::clock::mint_at;
 use crate::customer::{CustomerId, VisitId};
 
@@ -23,8 +24,9 @@ pub struct OutboxStatus {
     pub dead: u64,
 }
 
-/// An event that no CRM can have seen: never tried, or refused for good.
-const NOT_THERE: &str = "(state = 'new' AND attempts = 0 OR state = 'dead')";
+/// An event that no CRM can have seen: never tried, or refused for what it is.
+pub(super) const NOT_THERE: &str =
+    "(state = 'new' AND attempts = 0 OR state = 'dead' AND coalesce(last_error_class, 'poison') = 'poison')";
 
 impl Store {
     pub fn outbox_status(&self) -> Result<OutboxStatus, StoreError> {
@@ -50,12 +52,12 @@ pub(super) fn put_visit(
     at: Timestamp,
     deliver_after: Option<Timestamp>,
 ) -> Result<(), Fault> {
-    put(tx, "visit", customer, Some(visit), at, deliver_after)
+    put(tx, "visit", customer, Some(visit), None, at, deliver_after).map(drop)
 }
 
 /// Writes that a customer is gone and must be forgotten by the CRM too.
-pub(super) fn put_erasure(tx: &Transaction<'_>, customer: CustomerId, at: Timestamp) -> Result<(), Fault> {
-    put(tx, "erasure", customer, None, at, Some(at))
+pub(super) fn put_erasure(tx: &Transaction<'_>, customer: CustomerId, at: Timestamp) -> Result<Uuid, Fault> {
+    put(tx, "erasure", customer, None, None, at, Some(at))
 }
 
 fn put(
@@ -63,21 +65,25 @@ fn put(
     kind: &str,
     customer: CustomerId,
     visit: Option<VisitId>,
+    about: Option<Uuid>,
     at: Timestamp,
     deliver_after: Option<Timestamp>,
-) -> Result<(), Fault> {
+) -> Result<Uuid, Fault> {
+    let event = mint_at(at);
     tx.execute(
-        "INSERT INTO outbox (event, kind, customer, visit, created_at, deliver_after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO outbox (event, kind, customer, visit, about, created_at, deliver_after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
-            key(mint_at(at)),
+            key(event),
             kind,
             key(customer.0),
             visit.map(|id| key(id.0)),
+            about.map(key),
             micros(at),
             deliver_after.map(micros)
         ],
     )?;
-    Ok(())
+    Ok(event)
 }
 
 /// The visit is over: its waiting event may leave from `deliver_after` on.
@@ -103,14 +109,14 @@ pub(super) fn hold_back(tx: &Transaction<'_>, visit: VisitId) -> Result<bool, Fa
 pub(super) fn take_back(tx: &Transaction<'_>, visit: VisitId, at: Timestamp) -> Result<(), Fault> {
     let latest = tx
         .prepare_cached(
-            "SELECT seq, customer FROM outbox WHERE visit = ?1 AND kind = 'visit' ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, customer, event FROM outbox WHERE visit = ?1 AND kind = 'visit' ORDER BY seq DESC LIMIT 1",
         )?
-        .query_row(params![key(visit.0)], |row| Ok((row.get::<_, i64>(0)?, customer_id(row, 1)?)))
+        .query_row(params![key(visit.0)], |row| Ok((row.get::<_, i64>(0)?, customer_id(row, 1)?, uuid(row, 2)?)))
         .optional()?;
-    let Some((seq, customer)) = latest else { return Ok(()) };
+    let Some((seq, customer, event)) = latest else { return Ok(()) };
     let removed = tx.execute(&format!("DELETE FROM outbox WHERE seq = ?1 AND {NOT_THERE}"), params![seq])?;
     if removed == 0 {
-        put(tx, "visit_void", customer, Some(visit), at, Some(at))?;
+        put(tx, "visit_void", customer, Some(visit), Some(event), at, Some(at))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
--- The device's tables, version 2. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
+-- The device's tables, version 3. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
 -- Personal values stand only in columns named `sealed`, closed by the vault.
 
 CREATE TABLE customers (
@@ -31,12 +31,12 @@ CREATE TABLE templates (
 ) STRICT;
 CREATE INDEX templates_of_customer ON templates (customer);
 
--- Cards and phones of customers. `blind` finds one that is given at the counter, `sealed` says what it is; both
+-- Cards, phones and e-mail addresses of customers. `blind` finds one that is given at the counter, `sealed` says what it is; both
 -- hang on the device key.
 CREATE TABLE identifiers (
     id       BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     customer BLOB NOT NULL REFERENCES customers (id),
-    kind     TEXT NOT NULL CHECK (kind IN ('card', 'phone')),
+    kind     TEXT NOT NULL CHECK (kind IN ('card', 'phone', 'email')),
     blind    BLOB NOT NULL CHECK (length(blind) = 32),
     sealed   BLOB NOT NULL,
     UNIQUE (kind, blind)
@@ -61,22 +61,28 @@ CREATE INDEX visits_open ON visits (id) WHERE closed_at IS NULL;
 -- Events on their way to the CRM, in the order of `seq`, which is never used twice. Ids only, and no references:
 -- an erasure outlives its customer, a `visit_void` the customer its visit was moved to. `deliver_after` is NULL while the visit is open.
 -- new: to be sent (attempts > 0: was tried, may have arrived) · sending: a request is or was under way, in doubt
--- after a restart · done: the CRM confirmed it · dead: the CRM refused it for good, it is not there.
+-- after a restart · done: the CRM confirmed it · dead: given up; refused as poison it is not there.
 CREATE TABLE outbox (
     seq                INTEGER PRIMARY KEY AUTOINCREMENT,
     event              BLOB NOT NULL UNIQUE CHECK (length(event) = 16),
     kind               TEXT NOT NULL CHECK (kind IN ('visit', 'visit_void', 'erasure')),
     customer           BLOB NOT NULL CHECK (length(customer) = 16),
     visit              BLOB CHECK (length(visit) = 16),
+    about              BLOB CHECK (length(about) = 16), -- the visit's event that a void takes back
     created_at         INTEGER NOT NULL,
     deliver_after      INTEGER,
     state              TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'sending', 'done', 'dead')),
     attempts           INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    first_attempt_at   INTEGER,
     attempt_started_at INTEGER,
+    not_before         INTEGER, -- not tried again before
     last_error_class   TEXT,
+    last_error         TEXT,    -- in our words, without anything personal
+    record             TEXT,    -- the CRM's own id of what it has
+    sealed             BLOB,    -- of an erasure, until it is done: the contact and the records to be forgotten
     CHECK ((kind = 'erasure') = (visit IS NULL))
 ) STRICT;
-CREATE INDEX outbox_of_customer ON outbox (customer);
+CREATE INDEX outbox_of_customer ON outbox (customer, seq);
 CREATE INDEX outbox_of_visit ON outbox (visit);
 CREATE INDEX outbox_waiting ON outbox (seq) WHERE state <> 'done';
 
@@ -95,3 +101,30 @@ CREATE TABLE secrets (
     name   TEXT PRIMARY KEY NOT NULL,
     sealed BLOB NOT NULL
 ) STRICT;
+
+-- Which contact of the CRM a customer is, and what the CRM says of them. No row: not looked for yet.
+CREATE TABLE crm_links (
+    customer BLOB PRIMARY KEY NOT NULL REFERENCES customers (id),
+    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
+    contact  TEXT UNIQUE,
+    tried_at INTEGER NOT NULL,
+    sealed   BLOB, -- the CRM's card
+    as_of    INTEGER,
+    CHECK ((state = 'linked') = (contact IS NOT NULL)),
+    CHECK ((sealed IS NULL) = (as_of IS NULL))
+) STRICT;
+
+-- One row: what delivery remembers over a restart. `target` names the CRM that links and cursor belong to.
+CREATE TABLE sync_state (
+    only          INTEGER PRIMARY KEY CHECK (only = 1),
+    target        TEXT NOT NULL,
+    cursor        TEXT NOT NULL,
+    pulled_at     INTEGER, -- when changed cards were last asked for to the end
+    last_success  INTEGER,
+    failing_since INTEGER,
+    blocked_until INTEGER,
+    error_class   TEXT,
+    error         TEXT,
+    wakes         INTEGER NOT NULL
+) STRICT;
+INSERT INTO sync_state (only, target, cursor, wakes) VALUES (1, '', '', 0);

@@ -226,7 +226,7 @@ fn close(tx: &Transaction<'_>, id: VisitId, closed_at: WallTime, deliver_after: 
     outbox::let_go(tx, id, deliver_after)
 }
 
-fn require(tx: &Transaction<'_>, id: VisitId) -> Result<Visit, Fault> {
+pub(super) fn require(tx: &Transaction<'_>, id: VisitId) -> Result<Visit, Fault> {
     find(tx, id)?.ok_or_else(|| StoreError::UnknownVisit(id).into())
 }
 

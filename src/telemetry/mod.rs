@@ -109,6 +109,10 @@ pub struct Metrics {
     pub outbox_oldest_age: Gauge,
     /// Events that were refused for good and wait for a person.
     pub outbox_dead: Gauge,
+    /// What became of events: recorded, already_there, void, erased, refused.
+    pub crm_deliveries: Labelled<Counter>,
+    /// Failures of the whole delivery, by class.
+    pub crm_failures: Labelled<Counter>,
     /// Visits that were shown and are not on the disk yet.
     pub unsaved_visits: Gauge,
     /// 1 while the camera gives pictures, else 0.
@@ -145,6 +149,8 @@ impl Metrics {
             outbox_depth: Gauge::default(),
             outbox_oldest_age: Gauge::default(),
             outbox_dead: Gauge::default(),
+            crm_deliveries: Labelled::by("outcome"),
+            crm_failures: Labelled::by("class"),
             unsaved_visits: Gauge::default(),
             camera_live: Labelled::by("camera"),
             camera_state: States::default(),

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
 pub mod bench;
+pub mod road;
 pub mod salesforce;
 pub mod server;
 pub mod webhook;

@@ -69,6 +69,8 @@ pub enum Fault {
 pub enum Hits {
     VisitWrites,
     Everything,
+    /// The one that comes after so many others.
+    After(usize),
 }
 
 struct Planned {
@@ -301,9 +303,20 @@ impl State {
     fn next_fault(&self, asked: &Asked) -> Option<Fault> {
         let is_write = self.crm.lock().unwrap().is_visit_write(asked);
         let mut planned = self.planned.lock().unwrap();
-        let next = planned.iter_mut().find(|p| p.left > 0 && (p.hits == Hits::Everything || is_write))?;
-        next.left -= 1;
-        Some(next.fault)
+        for plan in planned.iter_mut().filter(|plan| plan.left > 0) {
+            match &mut plan.hits {
+                Hits::After(0) | Hits::Everything => {}
+                Hits::After(more) => {
+                    *more -= 1;
+                    continue;
+                }
+                Hits::VisitWrites if !is_write => continue,
+                Hits::VisitWrites => {}
+            }
+            plan.left -= 1;
+            return Some(plan.fault);
+        }
+        None
     }
 }
 

@@ -1,0 +1,104 @@
+//! The CRM's cards of linked customers: fetched once a customer is linked, then as the CRM says that they changed.
+//!
+//! Contacts of people who are not enrolled pass by here in memory and are dropped.
+
+use jiff::Timestamp;
+
+use super::{Courier, SOME, later};
+use crate::crm::{Contact, ContactId, Failure, FailureClass};
+use crate::customer::{CrmCard, CustomerId};
+use crate::store::{KeptCard, StoreError};
+
+/// Pages of changes taken in one step, so that visits never wait long.
+const PAGES: usize = 4;
+
+impl Courier {
+    /// Fetches what is missing and looks for changes if it is time; whether anything was asked of the CRM.
+    pub(super) async fn fetch_cards(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let missing = self.parts.store.customers_without_card(SOME)?;
+        for (customer, contact) in &missing {
+            match self.parts.connector.contact(&ContactId(contact.clone())).await {
+                Ok(Some(contact)) if !contact.deleted => self.keep(*customer, &contact, now)?,
+                Ok(_) => {
+                    tracing::info!(%customer, "the customer's contact is gone from the CRM; they are looked for anew");
+                    self.parts.store.unlink(*customer)?;
+                }
+                Err(failure) if failure.class == FailureClass::Poison => self.keep_nothing(*customer, now)?,
+                Err(failure) => {
+                    self.rest(&failure)?;
+                    return Ok(true);
+                }
+            }
+        }
+        if !missing.is_empty() {
+            return Ok(true);
+        }
+        let every = self.parts.settings.pull_every;
+        if every.is_zero() || now < self.next_pull && self.next_pull <= later(now, every) {
+            return Ok(false);
+        }
+        match self.pull(now).await? {
+            Ok(more) => {
+                self.next_pull = if more { now } else { later(now, every) };
+                self.well()?;
+            }
+            Err(failure) => {
+                self.next_pull = later(now, every);
+                self.rest(&failure)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Some pages of changes; whether there are more.
+    async fn pull(&mut self, now: Timestamp) -> Result<Result<bool, Failure>, StoreError> {
+        let mut cursor = self.parts.store.sync_state()?.cursor;
+        for _ in 0..PAGES {
+            let changes = match self.parts.connector.changed(&cursor).await {
+                Ok(changes) => changes,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            for contact in &changes.contacts {
+                let Some(customer) = self.parts.store.customer_linked_to(&contact.id)? else { continue };
+                if contact.deleted {
+                    self.parts.store.unlink(customer)?;
+                } else {
+                    self.keep(customer, contact, now)?;
+                }
+            }
+            cursor = changes.cursor;
+            self.parts.store.keep_cursor(&cursor, (!changes.more).then_some(now))?;
+            if !changes.more {
+                return Ok(Ok(false));
+            }
+        }
+        Ok(Ok(true))
+    }
+
+    fn keep(&self, customer: CustomerId, contact: &Contact, now: Timestamp) -> Result<(), StoreError> {
+        let named = self.parts.settings.names_from_crm;
+        let name = |part: &Option<String>| part.clone().filter(|_| named);
+        let kept = KeptCard {
+            given: name(&contact.given),
+            patronymic: name(&contact.patronymic),
+            family: name(&contact.family),
+            tier: contact.tier.clone(),
+            notes: contact.notes.clone(),
+            card: CrmCard {
+                visits: contact.visits,
+                last_visit: contact.last_visit,
+                owner: contact.owner.clone(),
+                offer: contact.offer.clone(),
+                birthday: contact.birthday,
+                as_of: now,
+            },
+        };
+        self.parts.store.keep_card(customer, &kept)
+    }
+
+    /// A card that the CRM will not give is not asked for again and again.
+    fn keep_nothing(&self, customer: CustomerId, now: Timestamp) -> Result<(), StoreError> {
+        let card = CrmCard { as_of: now, ..CrmCard::default() };
+        self.parts.store.keep_card(customer, &KeptCard { card, ..KeptCard::default() })
+    }
+}

@@ -1,0 +1,150 @@
+//! Which contact of the CRM a customer is: sought by their id, then by phone and e-mail, created where that is allowed.
+//!
+//! A wrong contact is worse than none: what is not certain is left to a person (`snova crm link`).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::{Courier, SEEK_AGAIN, SOME, later};
+use crate::clock::Clock;
+use crate::crm::{
+    Contact, ContactId, CrmConnector, CrmSettings, Failure, FailureClass, NewContact, Seeking, choose, searches,
+};
+use crate::customer::{Customer, CustomerId, Identifier, IdentifierKind};
+use crate::store::{Link, Store, StoreError};
+
+/// How a search for a customer's contact ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Linked {
+    Found(ContactId),
+    Created(ContactId),
+    /// Nobody in the CRM has their id, phone or e-mail, and none may be created.
+    Absent,
+    /// Several have it, or it is another customer's contact.
+    Unclear,
+    /// A contact is perhaps being created; it is looked for again later.
+    Waiting,
+}
+
+/// Why a search could not be ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Crm(#[from] Failure),
+}
+
+impl Courier {
+    /// Looks for the contacts of some customers who have none; whether anybody could be looked for.
+    pub(super) async fn link_some(&mut self, now: Timestamp, today: Date) -> Result<bool, StoreError> {
+        let again = now.checked_sub(SEEK_AGAIN).unwrap_or(Timestamp::MIN);
+        let customers = self.parts.store.customers_to_link(SOME, again, today)?;
+        let mut looked = false;
+        for customer in &customers {
+            let parts = &mut self.parts;
+            let linked =
+                link_customer(&parts.store, &mut *parts.connector, &parts.settings, &*parts.clock, *customer).await;
+            looked |= !matches!(linked, Ok(Linked::Waiting));
+            match linked {
+                Ok(Linked::Found(_) | Linked::Created(_)) => self.well()?,
+                Ok(Linked::Absent | Linked::Unclear | Linked::Waiting) => {}
+                Err(LinkError::Store(error)) => return Err(error),
+                Err(LinkError::Crm(failure)) if failure.class == FailureClass::Poison => {
+                    tracing::warn!(%customer, said = failure.said(), "the CRM refuses a customer's contact");
+                    self.parts.store.set_link(*customer, &Link::Unclear(now), now)?;
+                }
+                Err(LinkError::Crm(failure)) => {
+                    self.rest(&failure)?;
+                    break;
+                }
+            }
+        }
+        Ok(looked)
+    }
+}
+
+/// Finds, links or creates the contact of one customer, and records what came of it.
+pub async fn link_customer(
+    store: &Store,
+    connector: &mut dyn CrmConnector,
+    settings: &CrmSettings,
+    clock: &dyn Clock,
+    customer: CustomerId,
+) -> Result<Linked, LinkError> {
+    let now = clock.wall().at;
+    let Some(known) = store.customer(customer)? else { return Err(StoreError::UnknownCustomer(customer).into()) };
+    let identifiers: Vec<Identifier> =
+        store.identifiers(customer)?.into_iter().filter_map(|kept| kept.identifier).collect();
+    let before = store.link(customer)?;
+    // A creation that got no answer may still be under way.
+    let settle = connector.manners().settle;
+    if let Some(Link::Creating(since)) = before
+        && now < later(since, settle)
+        && later(since, settle) < later(now, settle + Duration::from_secs(1))
+    {
+        return Ok(Linked::Waiting);
+    }
+    let mut unclear = false;
+    for sought in searches(customer, &identifiers) {
+        let found = connector.find(&sought).await?;
+        match choose(customer, &found) {
+            Seeking::Found(contact) => return take(store, connector, customer, &contact, &found, now).await,
+            Seeking::Unclear => unclear = true,
+            Seeking::Nobody => {}
+        }
+    }
+    if unclear {
+        store.set_link(customer, &Link::Unclear(now), now)?;
+        tracing::info!(%customer, "the CRM has several contacts that could be this customer; say which with `snova crm link`");
+        return Ok(Linked::Unclear);
+    }
+    if !settings.create_contacts {
+        store.set_link(customer, &Link::Absent(now), now)?;
+        return Ok(Linked::Absent);
+    }
+    // On the disk before it is sent: if no answer comes, the contact is looked for before it is created again.
+    store.set_link(customer, &Link::Creating(now), now)?;
+    let contact = connector.create(&new_contact(&known, &identifiers)).await?;
+    store.set_link(customer, &Link::Linked(contact.0.clone()), now)?;
+    tracing::info!(%customer, "a contact was created in the CRM");
+    Ok(Linked::Created(contact))
+}
+
+async fn take(
+    store: &Store,
+    connector: &mut dyn CrmConnector,
+    customer: CustomerId,
+    contact: &ContactId,
+    found: &[Contact],
+    now: Timestamp,
+) -> Result<Linked, LinkError> {
+    if store.customer_linked_to(&contact.0)?.is_some_and(|owner| owner != customer) {
+        store.set_link(customer, &Link::Unclear(now), now)?;
+        return Ok(Linked::Unclear);
+    }
+    let marked = found.iter().any(|other| other.id == contact.0 && other.external_id.is_some());
+    if !marked {
+        connector.link(contact, customer).await?;
+    }
+    store.set_link(customer, &Link::Linked(contact.0.clone()), now)?;
+    tracing::info!(%customer, "the customer was found in the CRM");
+    Ok(Linked::Found(contact.clone()))
+}
+
+fn new_contact(customer: &Customer, identifiers: &[Identifier]) -> NewContact {
+    let first = |kind| {
+        let mut of_kind = identifiers.iter().filter(|identifier| identifier.kind() == kind);
+        of_kind.next().map(|identifier| identifier.value().to_owned())
+    };
+    NewContact {
+        customer: customer.id,
+        given: customer.name.given.clone(),
+        patronymic: customer.name.patronymic.clone(),
+        family: customer.name.family.clone(),
+        phone: first(IdentifierKind::Phone),
+        email: first(IdentifierKind::Email),
+    }
+}

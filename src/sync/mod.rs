@@ -1,0 +1,226 @@
+//! The delivery: brings the outbox to the CRM, each event once, and the CRM's cards to the box.
+//!
+//! One thing at a time, by one worker a box: claim and commit, then send outside of any transaction, then commit what
+//! became of it. What was under way when the box stopped is in doubt: a CRM with a key of ours is simply told again, any
+//! other is asked first. What a CRM wants to be told how is `crate::crm`'s; the rows are `crate::store`'s.
+
+mod backoff;
+mod cards;
+mod deliver;
+mod link;
+mod secrets;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+pub use link::{Linked, link_customer};
+pub use secrets::StoreSecrets;
+
+use self::backoff::Backoff;
+use crate::clock::Clock;
+use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Manners};
+use crate::shutdown::Shutdown;
+use crate::store::{Conclusion, Store, StoreError, SyncState};
+use crate::telemetry::Metrics;
+use uuid::Uuid;
+
+/// How often the outbox is looked at while nothing happens; it is also written by other processes.
+const POLL: Duration = Duration::from_secs(1);
+/// How long the delivery rests when the store itself is in trouble.
+const STORE_TROUBLE: Duration = Duration::from_secs(5);
+/// How long a step under way may still take once the stop is asked. What it does not finish is in doubt, no more.
+const LAST_STEP: Duration = Duration::from_secs(3);
+/// Who was looked for in vain is looked for again after this.
+const SEEK_AGAIN: Duration = Duration::from_secs(3600);
+/// Customers looked for, and cards fetched, in one step: visits must not wait for them long.
+const SOME: usize = 5;
+
+/// What a worker is made of.
+pub struct CourierParts {
+    pub store: Arc<Store>,
+    pub connector: Box<dyn CrmConnector>,
+    pub settings: CrmSettings,
+    pub clock: Arc<dyn Clock>,
+    pub time_zone: TimeZone,
+    pub metrics: Arc<Metrics>,
+    /// What the box says of itself; it is asked just before it is sent.
+    pub heartbeat: Arc<dyn Fn() -> Heartbeat + Send + Sync>,
+}
+
+/// The worker.
+pub struct Courier {
+    parts: CourierParts,
+    manners: Manners,
+    /// Visits of the next call: halved after a failure of the whole, doubled by a success.
+    batch: usize,
+    backoff: Backoff,
+    /// What the CRM has answered and the disk has not taken.
+    unwritten: Vec<(Uuid, Conclusion)>,
+    wakes: u64,
+    next_pull: Timestamp,
+    next_beat: Timestamp,
+    takes_heartbeats: bool,
+}
+
+impl Courier {
+    /// Takes up the outbox where the last run left it. To be called once a run, before anything is sent.
+    pub fn new(parts: CourierParts) -> Result<Self, StoreError> {
+        let manners = parts.connector.manners();
+        parts.store.use_crm(&parts.settings.target.identity())?;
+        let doubtful = parts.store.recover_sending(manners.settle)?;
+        if doubtful > 0 {
+            tracing::info!(events = doubtful, "events were under way when the last run ended; they are in doubt");
+        }
+        let now = parts.clock.wall().at;
+        let wakes = parts.store.sync_state()?.wakes;
+        let seed = parts.clock.mint().as_u64_pair().1;
+        Ok(Self {
+            batch: manners.batch.max(1),
+            manners,
+            backoff: Backoff::new(seed),
+            unwritten: Vec::new(),
+            wakes,
+            next_pull: now,
+            next_beat: now,
+            takes_heartbeats: !parts.settings.heartbeat_every.is_zero(),
+            parts,
+        })
+    }
+
+    /// Until the stop is asked.
+    pub async fn run(mut self, stop: Shutdown) {
+        loop {
+            let wait = {
+                let step = self.step();
+                tokio::pin!(step);
+                tokio::select! {
+                    wait = &mut step => wait,
+                    () = stop.clone().asked() => {
+                        if tokio::time::timeout(LAST_STEP, step).await.is_err() {
+                            tracing::info!("the delivery was stopped in the middle; what was under way is in doubt");
+                        }
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait.min(POLL)) => {}
+                () = stop.clone().asked() => return,
+            }
+        }
+    }
+
+    /// Does the next thing that is due. Returns how long nothing more can be done, as far as is known now.
+    pub async fn step(&mut self) -> Duration {
+        match self.work().await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::error!(%error, "the delivery to the CRM cannot use the database; trying again");
+                STORE_TROUBLE
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Result<Duration, StoreError> {
+        let (now, today) = (self.now(), self.today());
+        // Before anything else is sent, or it would be forgotten that it was.
+        self.parts.store.conclude(&self.unwritten, now)?;
+        self.unwritten.clear();
+        let state = self.parts.store.sync_state()?;
+        if let Some(wait) = self.blocked(&state, now) {
+            return Ok(wait);
+        }
+        if self.beat(now).await? {
+            return Ok(Duration::ZERO);
+        }
+        if self.manners.needs_contact && self.link_some(now, today).await? {
+            return Ok(Duration::ZERO);
+        }
+        let claimed = self.parts.store.claim(self.batch, self.manners.needs_contact, now, today)?;
+        if !claimed.is_empty() {
+            self.deliver(claimed).await?;
+            return Ok(Duration::ZERO);
+        }
+        if self.manners.needs_contact && self.fetch_cards(now).await? {
+            return Ok(Duration::ZERO);
+        }
+        Ok(POLL)
+    }
+
+    /// How long the lane still rests. A person's wish ends the rest.
+    fn blocked(&mut self, state: &SyncState, now: Timestamp) -> Option<Duration> {
+        if state.wakes != self.wakes {
+            self.wakes = state.wakes;
+            self.backoff.reset();
+            self.next_pull = now;
+        }
+        let until = state.blocked_until?;
+        let wait = Duration::try_from(until.duration_since(now)).ok()?;
+        // Longer than any rest there is: it was written under another clock.
+        (!wait.is_zero() && wait <= backoff::LONGEST * 2).then_some(wait)
+    }
+
+    /// A failure that is not one event's own: everything rests.
+    fn rest(&mut self, failure: &Failure) -> Result<(), StoreError> {
+        let now = self.now();
+        let wait = self.backoff.after(failure);
+        let until = later(now, wait);
+        let class = failure.class.as_str();
+        self.parts.metrics.crm_failures.inc(class);
+        let before = self.parts.store.sync_state()?.error_class;
+        self.parts.store.keep_failure(class, failure.said(), until, now)?;
+        let wait_s = wait.as_secs();
+        if before.as_deref() == Some(class) {
+            tracing::debug!(class, wait_s, said = failure.said(), "the CRM still fails");
+        } else {
+            tracing::warn!(class, wait_s, said = failure.said(), "the CRM fails; visits wait in the outbox");
+        }
+        Ok(())
+    }
+
+    /// The CRM has done what it was asked.
+    fn well(&mut self) -> Result<(), StoreError> {
+        if self.backoff.reset() {
+            self.parts.store.clear_failure()?;
+            tracing::info!("the CRM takes what it is sent again");
+        }
+        Ok(())
+    }
+
+    /// Gives a sign of life if one is due; whether anything was sent.
+    async fn beat(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let every = self.parts.settings.heartbeat_every;
+        if !self.takes_heartbeats || now < self.next_beat && self.next_beat < later(now, every * 2) {
+            return Ok(false);
+        }
+        self.next_beat = later(now, every);
+        let beat = (self.parts.heartbeat)();
+        match self.parts.connector.heartbeat(&beat).await {
+            Ok(true) => self.well()?,
+            Ok(false) => self.takes_heartbeats = false,
+            Err(failure) if matches!(failure.class, FailureClass::Poison | FailureClass::TenantBlocked) => {
+                // No reason to hold back visits.
+                tracing::warn!(said = failure.said(), "the CRM does not take signs of life; run `snova crm probe`");
+            }
+            Err(failure) => self.rest(&failure)?,
+        }
+        Ok(true)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.clock.wall().at
+    }
+
+    /// The shop's date.
+    fn today(&self) -> Date {
+        self.now().to_zoned(self.parts.time_zone.clone()).date()
+    }
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

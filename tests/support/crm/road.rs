@@ -1,0 +1,189 @@
+//! The whole road from the outbox to a fake CRM, on one simulated clock: store, worker, connector, server.
+//!
+//! A crash is a worker dropped in the middle of a step, and another one started on the same database.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use snova::clock::{Clock, SimulatedClock, WallTime};
+use snova::config::Config;
+use snova::crm::{CrmSettings, Heartbeat, Secrets, Tools};
+use snova::customer::{Consent, ConsentMethod, CustomerId, Identifier, PersonName, Purpose, VisitId};
+use snova::face::CounterId;
+use snova::store::{FILE_NAME, Identified, NewCustomer, Store, StoreConfig, VisitRecord};
+use snova::sync::{Courier, CourierParts, StoreSecrets};
+use snova::telemetry::Metrics;
+use snova::vault::Seal;
+use uuid::Uuid;
+
+use super::bench::{Leap, START};
+use super::{FakeContact, FakeCrm, FakeServer, FakeVisit};
+
+pub struct Road {
+    pub dir: tempfile::TempDir,
+    pub clock: Arc<SimulatedClock>,
+    pub store: Arc<Store>,
+    pub server: FakeServer,
+    pub settings: CrmSettings,
+    pub courier: Courier,
+}
+
+impl Road {
+    /// A box and its CRM, both empty. Answers are waited for half a second of real time.
+    pub async fn to(crm: Arc<Mutex<dyn FakeCrm>>) -> Self {
+        Self::with(crm, |config| config).await
+    }
+
+    pub async fn with(crm: Arc<Mutex<dyn FakeCrm>>, change: impl Fn(String) -> String) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SimulatedClock::starting_at(START.parse().unwrap()));
+        let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
+        let server = FakeServer::start(crm, Arc::clone(&clock) as Arc<dyn Clock>).await;
+        for (name, value) in server.crm.lock().unwrap().secrets() {
+            store.set_secret(name, &value).unwrap();
+        }
+        // Signs of life have their own tests: here they would only stand between visits.
+        let text = change(server.config().replacen("[crm]", "[crm]\ntimeout_ms = 500\nheartbeat_s = 0", 1));
+        let settings = Config::parse(&text, Path::new("snova.toml")).unwrap_or_else(|e| panic!("{e}\n{text}")).crm;
+        let courier = courier(&store, &clock, &settings);
+        Self { dir, clock, store, server, settings, courier }
+    }
+
+    /// Another worker on the same database, as after a crash of the box. The one before is dropped wherever it was.
+    pub fn restart(&mut self) {
+        self.courier = courier(&self.store, &self.clock, &self.settings);
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.wall().at
+    }
+
+    /// Somebody enrolled by card and phone, who agreed that the CRM hears of visits.
+    pub fn enrol(&self, given: &str, phone: &str) -> CustomerId {
+        let id = CustomerId(self.clock.mint());
+        let customer = NewCustomer {
+            id,
+            name: PersonName::given(given),
+            language: None,
+            tier: None,
+            note: None,
+            consent: Consent {
+                given_on: date(2026, 3, 1),
+                method: ConsentMethod::Demonstration,
+                purposes: Purpose::ALL.to_vec(),
+                valid_until: None,
+                withdrawn_at: None,
+            },
+            identifiers: vec![Identifier::phone(phone, "RU".parse().ok()).unwrap()],
+            enrolled_at: self.now(),
+        };
+        self.store.add_customer(&customer, &[], date(2026, 3, 2)).unwrap();
+        id
+    }
+
+    /// Somebody enrolled whom the CRM knows by their phone, typed as people type.
+    pub fn regular(&self, number: u32) -> CustomerId {
+        let phone = format!("8 (912) {:03}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100);
+        let contact = FakeContact::named(&format!("Имя{number}"), "Петрович", "Соколов", &phone);
+        self.server.crm.lock().unwrap().add_contact(contact, self.now());
+        self.enrol(&format!("Имя{number}"), &phone)
+    }
+
+    /// A visit of ten minutes that ended now and may leave at once.
+    pub fn visit(&self, customer: CustomerId, counter: &str) -> VisitId {
+        let id = VisitId(self.clock.mint());
+        let now = self.clock.wall();
+        let opened_at = WallTime { at: now.at.checked_sub(Duration::from_secs(600)).unwrap(), ..now };
+        let record =
+            VisitRecord { id, customer, counter: CounterId::new(counter), opened_at, how: Identified::Entered };
+        self.store.open_visit(&record, self.today()).unwrap();
+        self.store.close_visit(id, now, now.at).unwrap();
+        id
+    }
+
+    pub fn today(&self) -> jiff::civil::Date {
+        self.now().to_zoned(TimeZone::UTC).date()
+    }
+
+    /// Lets the worker work, and simulated time pass, until nothing waits or `limit` has passed.
+    pub async fn work(&mut self, limit: Duration) {
+        let until = self.now().checked_add(limit).unwrap();
+        while self.store.outbox_status().unwrap().depth > 0 && self.now() < until {
+            self.step().await;
+        }
+    }
+
+    /// One step, and the time until the next one.
+    pub async fn step(&mut self) {
+        let wait = self.courier.step().await;
+        self.clock.advance(wait.max(Duration::from_millis(1)));
+    }
+
+    /// Works for a while although nothing waits: links, cards, signs of life.
+    pub async fn idle(&mut self, time: Duration) {
+        let until = self.now().checked_add(time).unwrap();
+        while self.now() < until {
+            self.step().await;
+        }
+    }
+
+    /// The keys under which visits were to be sent, in order, with what became of them.
+    pub fn events(&self, kind: &str) -> Vec<(String, String)> {
+        let connection = rusqlite::Connection::open(self.dir.path().join(FILE_NAME)).unwrap();
+        let mut statement = connection.prepare("SELECT event, state FROM outbox WHERE kind = ?1 ORDER BY seq").unwrap();
+        let rows = statement.query_map([kind], |row| Ok((Uuid::from_bytes(row.get(0)?).to_string(), row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    pub fn in_crm(&self) -> Vec<FakeVisit> {
+        self.server.crm.lock().unwrap().visits()
+    }
+
+    /// The contract: every visit that is to be there is there once, and nothing else is.
+    pub fn assert_each_once(&self, said: &str) {
+        let mut wanted: Vec<String> = self.events("visit").into_iter().map(|(key, _)| key).collect();
+        let states: BTreeMap<String, usize> =
+            self.events("visit").into_iter().fold(BTreeMap::new(), |mut all, (_, state)| {
+                *all.entry(state).or_default() += 1;
+                all
+            });
+        let mut there: Vec<String> = self.in_crm().into_iter().map(|visit| visit.key).collect();
+        there.sort();
+        wanted.sort();
+        let state = self.store.sync_state().unwrap();
+        assert_eq!(there, wanted, "{said}: states {states:?}, {state:?}");
+        assert!(states.keys().all(|state| state == "done"), "{said}: {states:?}");
+    }
+}
+
+fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &CrmSettings) -> Courier {
+    let tools = Tools {
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        timer: Arc::new(Leap(Arc::clone(clock))),
+        secrets: Arc::new(StoreSecrets(Arc::clone(store))) as Arc<dyn Secrets>,
+    };
+    let beat_clock = Arc::clone(clock);
+    let parts = CourierParts {
+        store: Arc::clone(store),
+        connector: snova::crm::open(settings, &tools).unwrap().expect("a CRM is configured"),
+        settings: settings.clone(),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        time_zone: TimeZone::UTC,
+        metrics: Arc::new(Metrics::new()),
+        heartbeat: Arc::new(move || Heartbeat {
+            device: "shop-7".to_owned(),
+            version: "1".to_owned(),
+            at: beat_clock.wall(),
+            cameras: vec![("till-1-front".to_owned(), true)],
+            outbox_depth: 0,
+            outbox_oldest: None,
+            outbox_dead: 0,
+        }),
+    };
+    Courier::new(parts).unwrap()
+}
