@@ -355,6 +355,7 @@ macro_rules! contract {
     };
 }
 contract!(salesforce, "salesforce");
+contract!(webhook, "webhook");
 
 #[test]
 fn every_vendor_keeps_the_contract() {

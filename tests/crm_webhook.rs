@@ -29,7 +29,7 @@ async fn receiver() -> (Bench, Arc<Mutex<FakeReceiver>>) {
 }
 
 fn sent(visit: &VisitRecord) -> SentVisit {
-    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), opened_at: visit.opened_at.at }
+    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.closed_at.at }
 }
 
 fn beat(bench: &Bench) -> Heartbeat {

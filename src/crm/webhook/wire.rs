@@ -38,7 +38,6 @@ pub(super) fn void(visit: &SentVisit) -> Value {
         // The visit's own key is taken already, by the visit.
         "key": format!("void-{}", visit.key),
         "visit": visit.key.to_string(),
-        "opened_at": time(visit.opened_at),
     })
 }
 

@@ -86,7 +86,7 @@ impl FakeReceiver {
                     && event["synchronised"].is_boolean()
                     && event["how"].as_str().is_some_and(|how| ["match", "confirmed", "entered"].contains(&how))
             }
-            "void" => is_uuid(&event["visit"]) && is_time(&event["opened_at"]),
+            "void" => is_uuid(&event["visit"]),
             "erasure" => {
                 is_uuid(&event["customer"]) && event["visits"].as_array().is_some_and(|v| v.iter().all(is_uuid))
             }
