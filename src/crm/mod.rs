@@ -8,6 +8,7 @@ mod contact;
 mod failure;
 mod http;
 mod record;
+mod refresh;
 mod settings;
 mod timer;
 mod token;
