@@ -9,6 +9,7 @@ mod failure;
 mod http;
 mod named;
 mod record;
+mod refresh;
 mod settings;
 mod timer;
 mod token;
