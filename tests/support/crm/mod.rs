@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
 pub mod bench;
+pub mod creatio;
+pub mod odata;
 pub mod salesforce;
 pub mod server;
 
@@ -105,10 +107,11 @@ impl FakeContact {
 /// Every vendor by name, with an empty CRM.
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
+        "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["salesforce"];
+pub const VENDORS: &[&str] = &["creatio", "salesforce"];
