@@ -42,18 +42,27 @@ fn login(section: &mut Section, faults: &mut Faults) -> Option<Login> {
     let client_id = word(section, faults, "client_id");
     // Only asked for where it is meant: a key that is missing is a fault by itself.
     let by_client = client_id.is_some() || section.has("identity_url") || !section.is_there();
-    let identity_url = if by_client { address(section, faults, "identity_url", "https://shop-is.creatio.com") } else { None };
+    let identity_url =
+        if by_client { address(section, faults, "identity_url", "https://shop-is.creatio.com") } else { None };
     if !section.is_there() {
         return None;
     }
     match (user, client_id) {
         (Some(_), Some(_)) => {
-            section.fault(faults, &["user", "client_id"], "there are two logins; keep user, or identity_url and client_id");
+            section.fault(
+                faults,
+                &["user", "client_id"],
+                "there are two logins; keep user, or identity_url and client_id",
+            );
             None
         }
         (Some(user), None) if !section.has("identity_url") => Some(Login::Form { user }),
         (None, None) if !section.has("identity_url") => {
-            section.fault(faults, &[], "there is no login; give identity_url and client_id, or user");
+            section.fault(
+                faults,
+                &["user", "client_id"],
+                "there is no login; give identity_url and client_id, or user",
+            );
             None
         }
         (_, client_id) => {
@@ -87,5 +96,7 @@ fn owner(text: &str) -> Result<Option<uuid::Uuid>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| format!("{text:?} is not the id of a contact; copy the employee's from its address"))
+    text.parse()
+        .map(Some)
+        .map_err(|_| format!("{text:?} is not the id of a contact; copy the employee's from its address"))
 }

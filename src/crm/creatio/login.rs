@@ -69,15 +69,12 @@ pub(super) async fn log_in(http: &mut Http, settings: &Settings, tools: &Tools) 
         Login::Client { .. } => SECRETS[0],
         Login::Form { .. } => SECRETS[1],
     };
-    let secret = tools
-        .secrets
-        .secret(name)
-        .map_err(Failure::auth)?
-        .ok_or_else(|| Failure::auth(format!("no secret is kept for Creatio; give it with `snova crm secret {name}`")))?;
+    let secret = tools.secrets.secret(name).map_err(Failure::auth)?.ok_or_else(|| {
+        Failure::auth(format!("no secret is kept for Creatio; give it with `snova crm secret {name}`"))
+    })?;
     match &settings.login {
         Login::Client { identity_url, client_id } => {
-            let fields =
-                [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", &*secret)];
+            let fields = [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", &*secret)];
             let reply = http.send(&Request::post(format!("{identity_url}/connect/token")).form(&fields)).await?;
             token(&reply, tools)
         }
@@ -95,8 +92,10 @@ pub(super) async fn log_in(http: &mut Http, settings: &Settings, tools: &Tools) 
 fn token(reply: &Reply, tools: &Tools) -> Result<Session, Failure> {
     if matches!(reply.status, 400 | 401) {
         let code = reply.json().ok().and_then(|body| body["error"].as_str().map(str::to_owned)).unwrap_or_default();
-        return Err(Failure::auth("Creatio's identity service refused the login; check client_id and the client secret")
-            .with_code(&code));
+        return Err(Failure::auth(
+            "Creatio's identity service refused the login; check client_id and the client secret",
+        )
+        .with_code(&code));
     }
     if reply.status == 404 {
         return Err(Failure::auth("there is no identity service at identity_url; copy its address from Creatio"));

@@ -185,8 +185,7 @@ impl Creatio {
     /// Changes one row; one that is not there stays away. Whether it is done is the caller's to look up where it
     /// matters.
     async fn patch(&mut self, set: &str, id: Uuid, change: &Value) -> Result<(), Failure> {
-        let reply =
-            self.call(|base| wire::json_body(Request::patch(format!("{base}/{set}({id})")), change)).await?;
+        let reply = self.call(|base| wire::json_body(Request::patch(format!("{base}/{set}({id})")), change)).await?;
         wire::done(&reply, &*self.tools.clock)
     }
 
@@ -358,7 +357,8 @@ impl CrmConnector for Creatio {
         };
         let from = if at.within { at.since } else { at.since.checked_sub(OVERLAP).unwrap_or(at.since) };
         let (select, expand) = wire::contact_columns(&self.settings);
-        let (filter, skip, top) = (format!("ModifiedOn ge {}", wire::time(from)), at.skip.to_string(), PAGE.to_string());
+        let (filter, skip, top) =
+            (format!("ModifiedOn ge {}", wire::time(from)), at.skip.to_string(), PAGE.to_string());
         let options = [
             ("$filter", &*filter),
             ("$orderby", "ModifiedOn,Id"),

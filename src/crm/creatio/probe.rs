@@ -16,7 +16,8 @@ pub(super) async fn probe(site: &mut Creatio) -> Vec<Finding> {
     match read(site, "Contact", "Id,Name,GivenName,Surname,MobilePhone,Phone,HomePhone,Email,ModifiedOn").await {
         Ok(()) => found.extend([Finding::good(login), Finding::good("contacts can be read")]),
         Err(failure) => {
-            let remedy = format!("{failure}; the address asked was that of net_framework = {}", site.settings.net_framework);
+            let remedy =
+                format!("{failure}; the address asked was that of net_framework = {}", site.settings.net_framework);
             return vec![Finding::missing(format!("{login}, and reading contacts"), remedy)];
         }
     }
@@ -42,10 +43,12 @@ pub(super) async fn probe(site: &mut Creatio) -> Vec<Finding> {
         found.push(column(site, name, false, "add it to contacts and publish, or leave its key empty").await);
     }
     let what = "activities can be read";
-    found.push(match read(site, "Activity", "Id,Title,StartDate,DueDate,ContactId,StatusId,ActivityCategoryId,Notes").await {
-        Ok(()) => Finding::good(what),
-        Err(failure) => Finding::missing(what, format!("give the user rights on activities ({failure})")),
-    });
+    found.push(
+        match read(site, "Activity", "Id,Title,StartDate,DueDate,ContactId,StatusId,ActivityCategoryId,Notes").await {
+            Ok(()) => Finding::good(what),
+            Err(failure) => Finding::missing(what, format!("give the user rights on activities ({failure})")),
+        },
+    );
     let what = "category and statuses of visits";
     found.push(match site.kinds().await {
         Ok(_) => Finding::good(what),

@@ -13,7 +13,8 @@ use crate::crm::{Failure, FailureClass, RecordId, Request, VisitRecord};
 
 /// The batch of activities for these visits.
 pub(super) fn batch(site: &Creatio, base: &str, visits: &[VisitRecord], kinds: Kinds) -> Request {
-    let parts = visits.iter().map(|visit| wire::part(visit.key, "POST", "Activity", Some(activity(site, visit, kinds))));
+    let parts =
+        visits.iter().map(|visit| wire::part(visit.key, "POST", "Activity", Some(activity(site, visit, kinds))));
     wire::batch(base, parts.collect())
 }
 
@@ -114,8 +115,11 @@ async fn without_contact(
     absent: Vec<(&VisitRecord, Failure)>,
 ) -> Result<Vec<(Uuid, Failure)>, Failure> {
     let in_doubt = |failure: &Failure| failure.class == FailureClass::Transient;
-    let mut contacts: Vec<Uuid> =
-        absent.iter().filter(|(_, failure)| in_doubt(failure)).filter_map(|(visit, _)| guid(&visit.contact.0)).collect();
+    let mut contacts: Vec<Uuid> = absent
+        .iter()
+        .filter(|(_, failure)| in_doubt(failure))
+        .filter_map(|(visit, _)| guid(&visit.contact.0))
+        .collect();
     contacts.sort();
     contacts.dedup();
     let there = if contacts.is_empty() { Vec::new() } else { site.rows_by_id("Contact", &contacts, "Id").await? };

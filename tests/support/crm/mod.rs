@@ -8,6 +8,8 @@
 pub mod amocrm;
 pub mod bench;
 pub mod bitrix24;
+pub mod creatio;
+pub mod odata;
 pub mod road;
 pub mod salesforce;
 pub mod server;
@@ -111,6 +113,7 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
         "amocrm" => Arc::new(Mutex::new(amocrm::FakeAmoCrm::default())),
         "bitrix24" => Arc::new(Mutex::new(bitrix24::FakeBitrix24::default())),
+        "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         other => panic!("there is no fake of {other}"),
@@ -118,4 +121,4 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "salesforce", "webhook"];
+pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "salesforce", "webhook"];
