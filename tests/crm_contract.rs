@@ -355,7 +355,15 @@ macro_rules! contract {
         }
     };
 }
+contract!(amocrm, "amocrm");
+contract!(bitrix24, "bitrix24");
+contract!(creatio, "creatio");
+contract!(dynamics, "dynamics");
 contract!(salesforce, "salesforce");
+contract!(sugarcrm, "sugarcrm");
+contract!(suitecrm, "suitecrm");
+contract!(suitecrm_legacy, "suitecrm-legacy");
+contract!(webhook, "webhook");
 
 /// Every road of this suite looks through the log and the kept errors when it ends; this shows that it would find them.
 #[test]

@@ -5,11 +5,16 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part of the support code")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+pub mod amocrm;
 pub mod bench;
+pub mod bitrix24;
+pub mod creatio;
+pub mod odata;
 pub mod leaks;
 pub mod road;
 pub mod salesforce;
 pub mod server;
+pub mod webhook;
 
 use std::sync::{Arc, Mutex};
 
@@ -107,10 +112,14 @@ impl FakeContact {
 /// Every vendor by name, with an empty CRM.
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
+        "amocrm" => Arc::new(Mutex::new(amocrm::FakeAmoCrm::default())),
+        "bitrix24" => Arc::new(Mutex::new(bitrix24::FakeBitrix24::default())),
+        "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
+        "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["salesforce"];
+pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "salesforce", "webhook"];
