@@ -179,7 +179,7 @@ pub(super) async fn rewrite(
     text: &str,
     unless: Option<&str>,
 ) -> Result<(), Failure> {
-    let mut notes = list(account, &visit.contact, visit.opened_at).await?;
+    let mut notes = list(account, &visit.contact, visit.written_at).await?;
     notes.retain(|note| note.text.contains(&mark(visit.key)));
     // Somebody may have taken the mark out of the text.
     if let Some(id) = visit.record.as_ref().filter(|id| notes.iter().all(|note| note.id != id.0)) {
