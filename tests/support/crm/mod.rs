@@ -10,6 +10,7 @@ pub mod bench;
 pub mod bitrix24;
 pub mod creatio;
 pub mod odata;
+pub mod leaks;
 pub mod road;
 pub mod salesforce;
 pub mod server;

@@ -96,7 +96,10 @@ struct State {
     ahead: Mutex<Duration>,
     planned: Mutex<Vec<Planned>>,
     down: Mutex<bool>,
+    /// Between the deed and its answer.
+    delay: Mutex<Duration>,
     log: Mutex<Vec<Asked>>,
+    forgotten: Mutex<usize>,
 }
 
 impl FakeServer {
@@ -115,7 +118,9 @@ impl FakeServer {
             ahead: Mutex::default(),
             planned: Mutex::default(),
             down: Mutex::default(),
+            delay: Mutex::default(),
             log: Mutex::default(),
+            forgotten: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
@@ -160,6 +165,11 @@ impl FakeServer {
         *self.state.down.lock().unwrap() = down;
     }
 
+    /// Every answer comes so long after what it tells was done.
+    pub fn set_delay(&self, delay: Duration) {
+        *self.state.delay.lock().unwrap() = delay;
+    }
+
     pub fn set_clock_ahead(&self, ahead: Duration) {
         *self.state.ahead.lock().unwrap() = ahead;
     }
@@ -170,7 +180,19 @@ impl FakeServer {
     }
 
     pub fn forget_asked(&self) {
-        self.state.log.lock().unwrap().clear();
+        self.count_and_forget();
+        *self.state.forgotten.lock().unwrap() = 0;
+    }
+
+    pub fn asked_so_far(&self) -> usize {
+        self.state.log.lock().unwrap().len()
+    }
+
+    /// How many requests there were since [`FakeServer::forget_asked`]; none of them is kept.
+    pub fn count_and_forget(&self) -> usize {
+        let mut forgotten = self.state.forgotten.lock().unwrap();
+        *forgotten += std::mem::take(&mut *self.state.log.lock().unwrap()).len();
+        *forgotten
     }
 }
 
@@ -277,6 +299,10 @@ async fn respond(
             _ => crm.answer(&asked, now),
         }
     };
+    let delay = *state.delay.lock().unwrap();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     match fault {
         Some(Fault::CutBefore | Fault::CutAfter) => {
             let _ = cut.send(()).await;
