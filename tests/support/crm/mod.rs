@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod creatio;
+pub mod dynamics;
 pub mod odata;
 pub mod salesforce;
 pub mod server;
@@ -108,10 +109,11 @@ impl FakeContact {
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
         "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
+        "dynamics" => Arc::new(Mutex::new(dynamics::FakeDynamics::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["creatio", "salesforce"];
+pub const VENDORS: &[&str] = &["creatio", "dynamics", "salesforce"];
