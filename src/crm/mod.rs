@@ -11,6 +11,7 @@ mod record;
 mod settings;
 mod timer;
 mod token;
+mod watermark;
 
 pub mod amocrm;
 pub mod bitrix24;

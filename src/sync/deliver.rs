@@ -101,7 +101,10 @@ impl Courier {
         let found = match self.parts.connector.reconcile(&records).await {
             Ok(found) if found.len() == records.len() => found,
             Ok(_) => {
-                return Ok(Err((Failure::transient("the CRM did not say of each visit whether it is there"), doubtful)));
+                return Ok(Err((
+                    Failure::transient("the CRM did not say of each visit whether it is there"),
+                    doubtful,
+                )));
             }
             Err(failure) => return Ok(Err((failure, doubtful))),
         };
