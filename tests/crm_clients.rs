@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use snova::clock::{Clock, SystemClock};
@@ -14,6 +14,7 @@ use snova::clock::{Clock, SystemClock};
 #[path = "support/crm/mod.rs"]
 mod crm;
 
+use crm::amocrm::{FakeAmoCrm, Quirks};
 use crm::{FakeContact, FakeCrm, FakeServer};
 
 /// A vendor's fake on real time, since the libraries have no other.
@@ -113,4 +114,30 @@ async fn simple_salesforce_works_with_the_fake_org() {
     let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
     assert_eq!((&*contact.family, &*contact.email, &*contact.external_id), ("O'Connor", "i@x.ru", "k-1"));
     assert_eq!(crm.contacts(), seeded + 2);
+}
+
+#[tokio::test]
+async fn aioamocrm_works_with_the_fake_account() {
+    let server = fake("amocrm").await;
+    let seeded = 300;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let by_oauth = FakeAmoCrm::of(Quirks { by_oauth: true, ..Quirks::default() });
+    let app = FakeServer::start(Arc::new(Mutex::new(by_oauth)), Arc::new(SystemClock::new())).await;
+    let told = json!({
+        "token": secret(&server, "crm/amocrm/token"),
+        "external_id": configured(&server, "external_id").parse::<i64>().unwrap(),
+        "client_id": configured(&app, "client_id"),
+        "redirect_uri": configured(&app, "redirect_uri"),
+        "client_secret": secret(&app, "crm/amocrm/client-secret"),
+        "refresh_token": secret(&app, "crm/amocrm/refresh-token"),
+        "seeded": seeded,
+    });
+    let report = run("amocrm.py", &server, told).await;
+    let key = |place: usize| report["keys"][place].as_str().unwrap().to_owned();
+    assert_eq!(live_visits(&server), [key(0), key(1), key(0)], "what is sent twice is there twice");
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.given, &*contact.external_id, &*contact.email), ("Иван", "k-1", "i@x.ru"));
 }

@@ -63,12 +63,13 @@ async fn fault_anywhere(vendor: &str, fault: Fault) {
 async fn a_crash_between_send_and_acknowledgement(vendor: &str) {
     let mut road = busy_road(vendor).await;
     // Everything is linked first, so that what is under way at the crash is a visit.
-    while road
-        .store
-        .customers_to_link(9, road.now(), road.today())
-        .unwrap()
-        .iter()
-        .any(|c| road.store.link(*c).unwrap().is_none())
+    while vendor != "webhook"
+        && road
+            .store
+            .customers_to_link(9, road.now(), road.today())
+            .unwrap()
+            .iter()
+            .any(|c| road.store.link(*c).unwrap().is_none())
     {
         road.step().await;
     }

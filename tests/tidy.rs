@@ -87,6 +87,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("arc_swap", "gallery"),
     ("chacha20poly1305", "vault"),
     ("hmac", "crm vault"),
+    ("md5", "crm"),
     ("getrandom", "vault"),
     ("nokhwa", "camera"),
     ("v4l", "camera"),

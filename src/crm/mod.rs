@@ -13,6 +13,7 @@ mod refresh;
 mod settings;
 mod timer;
 mod token;
+mod watermark;
 
 pub mod amocrm;
 pub mod bitrix24;

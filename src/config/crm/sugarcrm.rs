@@ -2,10 +2,41 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::address;
+use super::{address, contact_fields, word};
 use crate::config::reader::{Faults, Section};
+use crate::crm::ContactFields;
 use crate::crm::sugarcrm::Settings;
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
-    Some(Settings { url: address(section, faults, "url", "https://example.com")? })
+    let url = address(section, faults, "url", "https://shop.sugarondemand.com");
+    let user = word(section, faults, "user");
+    let platform = word(section, faults, "platform").unwrap_or_else(|| "snova".to_owned());
+    let api_version = section.parsed(faults, "api_version", version).unwrap_or_else(|| "v11_10".to_owned());
+    let visit_key_field = word(section, faults, "visit_key_field");
+    let defaults = ContactFields {
+        external_id: Some("snova_customer_c".to_owned()),
+        patronymic: None,
+        tier: None,
+        notes: Some("description".to_owned()),
+        offer: None,
+        birthday: Some("birthdate".to_owned()),
+        visits: None,
+        last_visit: None,
+    };
+    let fields = contact_fields(section, faults, defaults);
+    if section.is_there() && user.is_none() {
+        section.missing(faults, "user", "snova");
+    }
+    Some(Settings { url: url?, user: user?, platform, api_version, visit_key_field, fields })
+}
+
+/// Visits stand at addresses that begin with it.
+fn version(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix('v').unwrap_or_default();
+    let (major, minor) = rest.split_once('_').unwrap_or((rest, "0"));
+    let number = |text: &str| !text.is_empty() && text.len() <= 3 && text.chars().all(|c| c.is_ascii_digit());
+    if number(major) && number(minor) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not a version of SugarCRM's API; give one such as \"v11_10\""))
 }

@@ -107,6 +107,10 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
+fn quoted(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 /// A list, page by page; nothing is 204.
 fn listed(asked: &Asked, name: &str, rows: Vec<Row>) -> Answer {
     let limit = asked.param("limit").and_then(number).unwrap_or(50).clamp(1, 250) as usize;
@@ -118,8 +122,12 @@ fn listed(asked: &Asked, name: &str, rows: Vec<Row>) -> Answer {
     }
     let mut body = json!({ "_page": page, "_links": { "self": { "href": asked.path } }, "_embedded": { name: rows } });
     if more {
+        // The next page has the same host, filters and order: clients follow it as it stands.
+        let kept = asked.query.iter().filter(|(name, _)| name != "page" && name != "limit");
+        let kept: String = kept.map(|(name, value)| format!("&{}={}", quoted(name), quoted(value))).collect();
+        let host = asked.header("host").unwrap_or("localhost");
         body["_links"]["next"] =
-            json!({ "href": format!("https://localhost{}?limit={limit}&page={}", asked.path, page + 1) });
+            json!({ "href": format!("https://{host}{}?limit={limit}&page={}{kept}", asked.path, page + 1) });
     }
     Answer::json(200, &body)
 }

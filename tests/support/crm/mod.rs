@@ -9,6 +9,7 @@ pub mod amocrm;
 pub mod bench;
 pub mod bitrix24;
 pub mod creatio;
+pub mod dynamics;
 pub mod odata;
 pub mod leaks;
 pub mod road;
@@ -115,6 +116,7 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
         "amocrm" => Arc::new(Mutex::new(amocrm::FakeAmoCrm::default())),
         "bitrix24" => Arc::new(Mutex::new(bitrix24::FakeBitrix24::default())),
         "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
+        "dynamics" => Arc::new(Mutex::new(dynamics::FakeDynamics::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         other => panic!("there is no fake of {other}"),
@@ -122,4 +124,4 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "salesforce", "webhook"];
+pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "webhook"];
