@@ -355,6 +355,9 @@ macro_rules! contract {
     };
 }
 contract!(salesforce, "salesforce");
+contract!(sugarcrm, "sugarcrm");
+contract!(suitecrm, "suitecrm");
+contract!(suitecrm_legacy, "suitecrm-legacy");
 
 #[test]
 fn every_vendor_keeps_the_contract() {

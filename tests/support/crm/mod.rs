@@ -5,10 +5,14 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part of the support code")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+pub mod beans;
 pub mod bench;
 pub mod road;
 pub mod salesforce;
 pub mod server;
+pub mod sugarcrm;
+pub mod suitecrm;
+pub mod suitecrm_legacy;
 
 use std::sync::{Arc, Mutex};
 
@@ -107,9 +111,12 @@ impl FakeContact {
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
+        "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::default())),
+        "suitecrm" => Arc::new(Mutex::new(suitecrm::FakeSuite::default())),
+        "suitecrm-legacy" => Arc::new(Mutex::new(suitecrm_legacy::FakeLegacySuite::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["salesforce"];
+pub const VENDORS: &[&str] = &["salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy"];
