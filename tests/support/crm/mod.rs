@@ -111,7 +111,7 @@ impl FakeContact {
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
-        "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::default())),
+        "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::of(true))),
         "suitecrm" => Arc::new(Mutex::new(suitecrm::FakeSuite::default())),
         "suitecrm-legacy" => Arc::new(Mutex::new(suitecrm_legacy::FakeLegacySuite::default())),
         other => panic!("there is no fake of {other}"),
