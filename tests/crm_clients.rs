@@ -141,3 +141,45 @@ async fn aioamocrm_works_with_the_fake_account() {
     let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
     assert_eq!((&*contact.given, &*contact.external_id, &*contact.email), ("Иван", "k-1", "i@x.ru"));
 }
+
+#[tokio::test]
+async fn microsofts_dataverse_client_works_with_the_fake_environment() {
+    let server = fake("dynamics").await;
+    let seeded = 1200;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let told = json!({
+        "tenant": configured(&server, "tenant"),
+        "client_id": configured(&server, "client_id"),
+        "client_secret": secret(&server, "crm/dynamics/client-secret"),
+        "seeded": seeded,
+    });
+    let report = run("dynamics.py", &server, told).await;
+    assert_eq!(live_visits(&server), [report["visit"].as_str().unwrap()]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.family, &*contact.external_id, &*contact.email), ("O'Connor", "k-1", "i@x.ru"));
+    assert_eq!(crm.contacts(), seeded + 6);
+}
+
+#[tokio::test]
+async fn creatio_api_and_python_odata_work_with_the_fake_site() {
+    let server = fake("creatio").await;
+    let seeded = 40;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let told = json!({
+        "client_id": configured(&server, "client_id"),
+        "client_secret": secret(&server, "crm/creatio/client-secret"),
+        "password": secret(&server, "crm/creatio/password"),
+        "seeded": seeded,
+    });
+    let report = run("creatio.py", &server, told).await;
+    assert_eq!(live_visits(&server), [report["visit"].as_str().unwrap()]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.external_id, &*contact.email), ("k-1", "i@x.ru"));
+    assert_eq!(crm.contacts(), seeded + 1);
+}

@@ -298,6 +298,9 @@ impl FakeCrm for FakeDynamics {
         if asked.method == "POST" && asked.path.ends_with("/oauth2/v2.0/token") {
             return self.log_in(asked, now);
         }
+        if asked.path.ends_with("/.well-known/openid-configuration") {
+            return Self::addresses();
+        }
         let token = asked.bearer().and_then(|token| self.tokens.get(token));
         if !token.is_some_and(|until| now < *until) {
             return Answer::empty(401)
