@@ -15,6 +15,7 @@ use snova::clock::{Clock, SystemClock};
 mod crm;
 
 use crm::amocrm::{FakeAmoCrm, Quirks};
+use crm::bitrix24::{self, FakeBitrix24};
 use crm::{FakeContact, FakeCrm, FakeServer};
 
 /// A vendor's fake on real time, since the libraries have no other.
@@ -182,4 +183,27 @@ async fn creatio_api_and_python_odata_work_with_the_fake_site() {
     let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
     assert_eq!((&*contact.external_id, &*contact.email), ("k-1", "i@x.ru"));
     assert_eq!(crm.contacts(), seeded + 1);
+}
+
+#[tokio::test]
+async fn b24pysdk_works_with_the_fake_portal() {
+    let server = fake("bitrix24").await;
+    let seeded = 120;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let by_oauth = FakeBitrix24::of(bitrix24::Quirks { by_oauth: true, ..bitrix24::Quirks::default() });
+    let app = FakeServer::start(Arc::new(Mutex::new(by_oauth)), Arc::new(SystemClock::new())).await;
+    let told = json!({
+        "webhook": bitrix24::WEBHOOK,
+        "client_id": configured(&app, "client_id"),
+        "client_secret": secret(&app, "crm/bitrix24/client-secret"),
+        "refresh_token": secret(&app, "crm/bitrix24/refresh-token"),
+        "seeded": seeded,
+    });
+    let report = run("bitrix24.py", &server, told).await;
+    assert_eq!(live_visits(&server), ["v-1", "v-2"]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.given, &*contact.patronymic, &*contact.external_id), ("Иван", "Петрович", "k-1"));
 }
