@@ -6,6 +6,8 @@
 mod browser;
 #[path = "cashier_page/crm.rs"]
 mod crm;
+#[path = "support/http_client.rs"]
+mod http_client;
 #[path = "support/web_box.rs"]
 mod web_box;
 #[path = "support/web_line.rs"]

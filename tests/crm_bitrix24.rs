@@ -40,7 +40,7 @@ fn add(bench: &Bench, contact: FakeContact) -> String {
 }
 
 fn sent(visit: &VisitRecord) -> SentVisit {
-    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), opened_at: visit.opened_at.at }
+    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.opened_at.at }
 }
 
 fn named(visit: &VisitRecord, record: &snova::crm::RecordId) -> SentVisit {

@@ -50,7 +50,7 @@ fn add(bench: &Bench, contact: FakeContact) -> String {
 }
 
 fn sent(visit: &VisitRecord) -> SentVisit {
-    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), opened_at: visit.opened_at.at }
+    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.opened_at.at }
 }
 
 /// The state of a task as others read it.
@@ -150,10 +150,7 @@ async fn a_visit_of_a_contact_that_is_gone_is_poison_and_a_missing_table_stops_t
         let rows = bench.connector.record(&[bench.visit(&contact)]).await.unwrap();
         assert_eq!(rows[0].as_ref().unwrap_err().class, FailureClass::TenantBlocked, "{wrong}");
         let findings = bench.connector.probe().await;
-        assert_eq!(
-            findings.iter().any(|f| f.verdict == Verdict::Missing),
-            wrong != "table = \"new_storevisits\"\ncontact = \"new_contact\""
-        );
+        assert!(findings.iter().any(|finding| finding.verdict == Verdict::Missing), "{wrong}");
     }
 }
 

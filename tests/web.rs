@@ -8,6 +8,8 @@ mod crm;
 mod entries;
 #[path = "web/hostile.rs"]
 mod hostile;
+#[path = "support/http_client.rs"]
+mod http_client;
 #[path = "web/sync.rs"]
 mod sync;
 #[path = "support/web_box.rs"]

@@ -4,9 +4,6 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-#[path = "http_client.rs"]
-mod http_client;
-
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -51,7 +48,7 @@ impl Drop for Driver {
 impl Browser {
     pub async fn open() -> Self {
         let (driver, port) = start_driver();
-        let http = http_client::builder().build().expect("an HTTP client");
+        let http = crate::http_client::builder().build().expect("an HTTP client");
         let profile = tempfile::tempdir().expect("a directory for the profile");
         let arguments = [
             "--headless=new".to_owned(),

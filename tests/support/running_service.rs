@@ -3,9 +3,6 @@
 //! Without threads it is `support/box_under_test.rs`.
 #![allow(dead_code, reason = "each test uses its part of the support code")]
 
-#[path = "http_client.rs"]
-mod http_client;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +73,7 @@ pub async fn start_with(
 
 /// What a screen is told at `address` now.
 pub async fn picture(address: impl std::fmt::Display) -> Option<Value> {
-    let http = http_client::builder().build().expect("an HTTP client");
+    let http = crate::http_client::builder().build().expect("an HTTP client");
     let answer = http.get(format!("http://{address}/api/v1/counter")).send().await.ok()?;
     answer.json().await.ok()
 }

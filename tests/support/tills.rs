@@ -2,9 +2,6 @@
 //! a log of everything that each screen ever showed.
 #![allow(dead_code, reason = "each test uses its part of the support code")]
 
-#[path = "http_client.rs"]
-mod http_client;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -135,7 +132,7 @@ pub fn still(folder: PathBuf, fps: f64) -> SourceSpec {
 }
 
 pub fn http() -> reqwest::Client {
-    http_client::builder().build().expect("an HTTP client")
+    crate::http_client::builder().build().expect("an HTTP client")
 }
 
 /// Gives a card or phone at a counter over the API; what came back.

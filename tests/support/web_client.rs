@@ -2,9 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-#[path = "http_client.rs"]
-mod http_client;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -20,7 +17,7 @@ use crate::web_box::{SOON, TestBox};
 pub const SHORT: Duration = Duration::from_millis(200);
 
 pub fn client() -> reqwest::Client {
-    http_client::builder().timeout(SOON).build().unwrap()
+    crate::http_client::builder().timeout(SOON).build().unwrap()
 }
 
 pub fn get(shop: &TestBox, path: &str) -> RequestBuilder {

@@ -214,8 +214,8 @@ impl Bitrix24 {
             told.extend(comment.map(|id| (id, visit.contact.clone())));
             let is_found = element.is_some() || found.iter().any(|(key, _)| *key == visit.key.to_string());
             if !is_found {
-                let earliest = contacts.entry(visit.contact.clone()).or_insert(visit.opened_at);
-                *earliest = visit.opened_at.min(*earliest);
+                let earliest = contacts.entry(visit.contact.clone()).or_insert(visit.written_at);
+                *earliest = visit.written_at.min(*earliest);
             }
         }
         let mut comments = self.comments_of(contacts).await?;

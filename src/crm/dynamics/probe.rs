@@ -43,32 +43,51 @@ pub(super) async fn probe(org: &mut Dynamics) -> Vec<Finding> {
         }
         Err(failure) => found.push(Finding::missing("the table contact", failure.to_string())),
     }
-    if let Some(visit) = org.settings.visit.clone() {
-        match describe(org, &visit.entity).await {
-            Ok(table) => {
-                found.push(if table["EntitySetName"] == visit.table.as_str() {
-                    Finding::good(format!("the table {}", visit.table))
-                } else {
-                    Finding::missing(
-                        format!("the table {}", visit.table),
-                        "give the entity set's name of entity in table",
-                    )
-                });
-                let lookup = visit.contact.to_lowercase();
-                let own =
-                    [&visit.id, &lookup, &visit.name, &visit.at, &visit.until, &visit.counter, &visit.how, &visit.void];
-                found.extend(own.into_iter().map(|name| column(&table, &visit.entity, name, true)));
-            }
-            Err(failure) => found.push(Finding::missing(
-                format!("the table {}", visit.entity),
-                format!("create it, or leave table in [crm.dynamics.visit] empty for tasks ({failure})"),
-            )),
-        }
-    }
+    found.extend(visits(org).await);
     if !org.settings.device_table.is_empty() {
         found.extend(device(org).await);
     }
     found
+}
+
+/// The table of visits, with the lookup that binds them to contacts.
+async fn visits(org: &mut Dynamics) -> Vec<Finding> {
+    let Some(visit) = org.settings.visit.clone() else {
+        return match describe(org, "task").await {
+            Ok(table) => vec![lookup(&table, "task", "regardingobjectid_contact_task")],
+            Err(failure) => vec![Finding::missing("the table task", failure.to_string())],
+        };
+    };
+    let what = format!("the table {}", visit.table);
+    let table = match describe(org, &visit.entity).await {
+        Ok(table) => table,
+        Err(failure) => {
+            let remedy = format!("create it, or leave table in [crm.dynamics.visit] empty for tasks ({failure})");
+            return vec![Finding::missing(what, remedy)];
+        }
+    };
+    let mut found = vec![
+        if table["EntitySetName"] == visit.table.as_str() {
+            Finding::good(what)
+        } else {
+            Finding::missing(what, "give the entity set's name of entity in table")
+        },
+        lookup(&table, &visit.entity, &visit.contact),
+    ];
+    let own = [&visit.id, &visit.name, &visit.at, &visit.until, &visit.counter, &visit.how, &visit.void];
+    found.extend(own.into_iter().map(|name| column(&table, &visit.entity, name, true)));
+    found
+}
+
+/// A lookup by the name under which rows are bound, in which capitals count.
+fn lookup(table: &Value, entity: &str, name: &str) -> Finding {
+    let what = format!("the lookup {name} of {entity}");
+    let all = table["ManyToOneRelationships"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if all.iter().any(|one| one["ReferencingEntityNavigationPropertyName"] == name) {
+        Finding::good(what)
+    } else {
+        Finding::missing(what, "create it, or give its name as $metadata has it; capitals count")
+    }
 }
 
 async fn get(org: &mut Dynamics, path: &str) -> Result<Value, Failure> {
@@ -80,7 +99,8 @@ async fn get(org: &mut Dynamics, path: &str) -> Result<Value, Failure> {
 /// A table with its columns and keys.
 async fn describe(org: &mut Dynamics, entity: &str) -> Result<Value, Failure> {
     let options = "$select=LogicalName,EntitySetName,ChangeTrackingEnabled\
-                   &$expand=Attributes($select=LogicalName),Keys($select=KeyAttributes,EntityKeyIndexStatus)";
+                   &$expand=Attributes($select=LogicalName),Keys($select=KeyAttributes,EntityKeyIndexStatus),\
+                   ManyToOneRelationships($select=ReferencingEntityNavigationPropertyName)";
     get(org, &format!("EntityDefinitions(LogicalName='{entity}')?{options}")).await
 }
 

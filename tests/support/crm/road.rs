@@ -97,11 +97,13 @@ impl Road {
         self.clock.advance(wait.max(Duration::from_millis(1)));
     }
 
-    /// Works for a while although nothing waits: links, cards, signs of life.
+    /// Works for a while although nothing waits: links, cards, signs of life. Where there is nothing to do the time
+    /// passes in strides.
     pub async fn idle(&mut self, time: Duration) {
         let until = self.now().checked_add(time).unwrap();
         while self.now() < until {
-            self.step().await;
+            let wait = self.courier.step().await;
+            self.clock.advance(if wait.is_zero() { Duration::from_millis(1) } else { wait.max(time / 240) });
         }
     }
 

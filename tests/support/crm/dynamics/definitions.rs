@@ -110,6 +110,10 @@ impl FakeDynamics {
                 if expand.contains("Keys") {
                     body["Keys"] = self.keys(entity).into();
                 }
+                if expand.contains("ManyToOneRelationships") {
+                    let link = |link: &odata::Link| json!({ "ReferencingEntityNavigationPropertyName": link.nav, "ReferencedEntity": link.to });
+                    body["ManyToOneRelationships"] = entity.links.iter().map(link).collect();
+                }
                 Answer::json(200, &body)
             }
             "Attributes" => Answer::json(200, &json!({ "value": Self::attributes(entity) })),
