@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
 pub mod amocrm;
+pub mod beans;
 pub mod bench;
 pub mod bitrix24;
 pub mod creatio;
@@ -15,6 +16,9 @@ pub mod odata;
 pub mod road;
 pub mod salesforce;
 pub mod server;
+pub mod sugarcrm;
+pub mod suitecrm;
+pub mod suitecrm_legacy;
 pub mod webhook;
 
 use std::sync::{Arc, Mutex};
@@ -119,9 +123,12 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
         "dynamics" => Arc::new(Mutex::new(dynamics::FakeDynamics::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
+        "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::default())),
+        "suitecrm" => Arc::new(Mutex::new(suitecrm::FakeSuite::default())),
+        "suitecrm-legacy" => Arc::new(Mutex::new(suitecrm_legacy::FakeLegacySuite::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "webhook"];
+pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy", "webhook"];

@@ -181,29 +181,29 @@ impl SuiteCrm {
         if !failed || visits.len() == 1 || left.is_empty() {
             return Ok(there);
         }
-        // The database failed at one row: those before it were kept, those after it never looked at. Which one it is
-        // shows when each goes alone; the refused ones then go once more, after others were taken.
-        let mut refused = Vec::new();
+        // The database failed at one row: those before it were kept, those after it never looked at. Each goes alone.
         for visit in left {
-            if !self.create_one(visit).await? {
-                self.suspects.refused(visit.key);
-                refused.push(visit);
+            let rows = self.rows(&[visit]);
+            self.try_call("set_entries", &rows).await?;
+            if !self.meetings(&[visit.key.to_string()]).await?.is_empty() {
+                self.suspects.took(visit.key);
             }
-        }
-        for visit in refused {
-            self.create_one(visit).await?;
         }
         self.meetings(&keys).await
     }
 
-    async fn create_one(&mut self, visit: &VisitRecord) -> Result<bool, Failure> {
-        let rows = self.rows(&[visit]);
-        self.try_call("set_entries", &rows).await?;
-        let is_there = !self.meetings(&[visit.key.to_string()]).await?.is_empty();
-        if is_there {
-            self.suspects.took(visit.key);
+    /// A refusal without a reason. From the second one on an earlier visit is written once more, unchanged: if that
+    /// goes well, it is this one's fault; if not, it is nobody's, and all wait.
+    async fn judge(&mut self, visit: &VisitRecord) -> Result<Failure, Failure> {
+        if self.suspects.refused(visit.key) {
+            return Ok(super::unexplained());
         }
-        Ok(is_there)
+        let Some(earlier) = self.suspects.taken.map(|key| key.to_string()) else { return Err(super::unexplained()) };
+        // An id that is not there is passed over, which would prove nothing.
+        let is_there = !self.meetings(std::slice::from_ref(&earlier)).await?.is_empty();
+        let row = json!({ "module_name": "Meetings", "name_value_list": [pair("id", earlier)] });
+        let written = is_there && self.try_call("set_entry", &row).await?.is_some();
+        if written { Ok(super::at_fault()) } else { Err(super::unexplained()) }
     }
 
     /// A parent alone does not put the meeting into the contact's list. Safe to repeat; `false` where there is no such
@@ -290,7 +290,7 @@ impl CrmConnector for SuiteCrm {
                 }
                 // Somebody there has thrown it away: it was recorded, and stays away.
                 None if thrown.contains(&key) => Ok(RecordId(key)),
-                None => Err(self.suspects.refused(visit.key)),
+                None => Err(self.judge(visit).await?),
             });
         }
         Ok(rows)

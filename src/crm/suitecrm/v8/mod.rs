@@ -157,7 +157,7 @@ impl SuiteCrm {
                     changed => changed.done("writing a meeting")?,
                 }
             }
-            Outcome::Refused(Refusal::Unknown) => return Ok(Err(self.suspects.refused(visit.key))),
+            Outcome::Refused(Refusal::Unknown) => return Ok(Err(self.judge(visit).await?)),
             refused => refused.done("writing a meeting")?,
         };
         if kept["data"]["attributes"]["date_start"].as_str().is_none_or(str::is_empty) {
@@ -168,6 +168,19 @@ impl SuiteCrm {
         }
         self.suspects.took(visit.key);
         Ok(if self.tie(&key, &visit.contact).await? { Ok(RecordId(key)) } else { Err(super::contact_gone()) })
+    }
+
+    /// A refusal without a reason. From the second one on an earlier visit is written once more, unchanged: if that
+    /// goes well, it is this one's fault; if not, it is nobody's, and all wait.
+    async fn judge(&mut self, visit: &VisitRecord) -> Result<Failure, Failure> {
+        if self.suspects.refused(visit.key) {
+            return Ok(super::unexplained());
+        }
+        let Some(earlier) = self.suspects.taken.map(|key| key.to_string()) else { return Err(super::unexplained()) };
+        match self.write(false, "Meetings", &earlier, &json!({ "id": earlier })).await? {
+            Outcome::Done(_) => Ok(super::at_fault()),
+            Outcome::Refused(_) => Err(super::unexplained()),
+        }
     }
 
     /// A parent alone does not put the meeting into the contact's list. Safe to repeat; `false` where there is no such

@@ -1,0 +1,239 @@
+//! What SugarCRM and SuiteCRM have in common: contacts and meetings as rows of texts, links between them, a bin.
+//!
+//! How they are asked for, and how each of them refuses, is in their own files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::{FakeContact, FakeVisit};
+
+/// A row as the database has it; a field that is not there is NULL.
+pub type Bean = BTreeMap<String, String>;
+
+pub const CONTACT: &[&str] = &[
+    "id",
+    "date_entered",
+    "date_modified",
+    "deleted",
+    "first_name",
+    "last_name",
+    "name",
+    "description",
+    "assigned_user_id",
+    "assigned_user_name",
+    "phone_mobile",
+    "phone_work",
+    "phone_home",
+    "phone_other",
+    "phone_fax",
+    "email1",
+    "birthdate",
+    "title",
+    "account_name",
+    "lead_source",
+    "snova_customer_c",
+    "patronymic_c",
+    "loyalty_tier_c",
+    "offer_c",
+    "visits_c",
+];
+pub const MEETING: &[&str] = &[
+    "id",
+    "date_entered",
+    "date_modified",
+    "deleted",
+    "name",
+    "description",
+    "status",
+    "location",
+    "assigned_user_id",
+    "assigned_user_name",
+    "date_start",
+    "date_end",
+    "duration_hours",
+    "duration_minutes",
+    "parent_type",
+    "parent_id",
+    "snova_visit_c",
+];
+
+/// The rows of both modules.
+#[derive(Default)]
+pub struct Beans {
+    rows: BTreeMap<&'static str, Vec<Bean>>,
+    /// Meetings and the contacts in whose lists they are.
+    pub links: BTreeSet<(String, String)>,
+    next_id: u64,
+}
+
+/// The module by the name that is asked for, with its fields.
+pub fn module(name: &str) -> Option<(&'static str, &'static [&'static str])> {
+    match name {
+        "Contacts" => Some(("Contacts", CONTACT)),
+        "Meetings" => Some(("Meetings", MEETING)),
+        _ => None,
+    }
+}
+
+/// `2026-03-02 09:00:00`, in UTC.
+pub fn sql_time(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The reverse: only that form is one.
+pub fn read_sql_time(text: &str) -> Option<Timestamp> {
+    let at = DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
+    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// As texts are kept that people typed into a page.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#039;")
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#039;", "'").replace("&amp;", "&")
+}
+
+impl Beans {
+    pub fn all(&self, module: &str) -> &[Bean] {
+        self.rows.get(module).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub fn live(&self, module: &str) -> impl Iterator<Item = &Bean> {
+        self.all(module).iter().filter(|bean| bean["deleted"] == "0")
+    }
+
+    /// A row that is not in the bin.
+    pub fn get(&self, module: &str, id: &str) -> Option<&Bean> {
+        self.live(module).find(|bean| bean["id"] == id)
+    }
+
+    pub fn any(&self, module: &str, id: &str) -> Option<&Bean> {
+        self.all(module).iter().find(|bean| bean["id"] == id)
+    }
+
+    pub fn get_mut(&mut self, module: &str, id: &str) -> Option<&mut Bean> {
+        self.rows.get_mut(module)?.iter_mut().find(|bean| bean["id"] == id)
+    }
+
+    pub fn fresh_id(&mut self) -> String {
+        self.next_id += 1;
+        format!("5ca1ab1e-0000-4000-8000-{:012x}", self.next_id)
+    }
+
+    /// A new row; the caller has made sure that there is none with this id.
+    pub fn insert(&mut self, module: &'static str, id: &str, now: Timestamp) {
+        let mut bean = Bean::new();
+        for (name, value) in [("id", id.to_owned()), ("deleted", "0".to_owned()), ("date_entered", sql_time(now))] {
+            bean.insert(name.to_owned(), value);
+        }
+        bean.insert("date_modified".to_owned(), sql_time(now));
+        self.rows.entry(module).or_default().push(bean);
+    }
+
+    /// Writes known fields; an empty text stays one.
+    pub fn update(&mut self, module: &str, id: &str, values: &Bean, now: Timestamp) {
+        let known = if module == "Contacts" { CONTACT } else { MEETING };
+        let Some(bean) = self.get_mut(module, id) else { return };
+        for (name, value) in values.iter().filter(|(name, _)| known.contains(&name.as_str()) && *name != "id") {
+            bean.insert(name.clone(), value.clone());
+        }
+        bean.insert("date_modified".to_owned(), sql_time(now));
+    }
+
+    pub fn remove(&mut self, module: &str, id: &str, now: Timestamp) {
+        let bean = self.get_mut(module, id).unwrap();
+        bean.insert("deleted".to_owned(), "1".to_owned());
+        bean.insert("date_modified".to_owned(), sql_time(now));
+    }
+
+    /// The visits, each with the contact in whose list it is; `key` is the field that holds ours.
+    pub fn visits(&self, key: &str) -> Vec<FakeVisit> {
+        let visit = |bean: &Bean| FakeVisit {
+            key: bean.get(key).cloned().unwrap_or_default(),
+            contact: self
+                .links
+                .iter()
+                .find(|(own, _)| *own == bean["id"])
+                .map(|(_, of)| of.clone())
+                .unwrap_or_default(),
+            opened_at: bean.get("date_start").and_then(|at| read_sql_time(at)),
+            void: bean.get("status").is_some_and(|status| status == "Not Held"),
+            erased: bean["deleted"] == "1",
+        };
+        self.all("Meetings").iter().map(visit).collect()
+    }
+
+    /// `typed` is how the vendor keeps what people type.
+    pub fn change_contact(
+        &mut self,
+        id: &str,
+        change: &dyn Fn(&mut FakeContact),
+        typed: fn(&str) -> String,
+        now: Timestamp,
+    ) {
+        let mut contact = self.contact(id).unwrap();
+        change(&mut contact);
+        let values = [
+            ("snova_customer_c", contact.external_id),
+            ("first_name", contact.given),
+            ("patronymic_c", contact.patronymic),
+            ("last_name", contact.family),
+            ("phone_mobile", contact.phone),
+            ("email1", contact.email),
+            ("loyalty_tier_c", contact.tier),
+            ("assigned_user_name", contact.owner),
+            ("description", contact.notes),
+            ("offer_c", contact.offer),
+            ("birthdate", contact.birthday),
+            ("visits_c", contact.visits.to_string()),
+        ];
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), typed(&value))).collect();
+        self.update("Contacts", id, &values, now);
+    }
+
+    pub fn contact(&self, id: &str) -> Option<FakeContact> {
+        let bean = self.get("Contacts", id)?;
+        let text = |name: &str| bean.get(name).map(|text| unescaped(text)).unwrap_or_default();
+        Some(FakeContact {
+            external_id: text("snova_customer_c"),
+            given: text("first_name"),
+            patronymic: text("patronymic_c"),
+            family: text("last_name"),
+            phone: text("phone_mobile"),
+            email: text("email1"),
+            tier: text("loyalty_tier_c"),
+            owner: text("assigned_user_name"),
+            notes: text("description"),
+            offer: text("offer_c"),
+            birthday: text("birthdate"),
+            visits: text("visits_c").parse().unwrap_or(0),
+        })
+    }
+
+    pub fn add_contact(&mut self, contact: &FakeContact, typed: fn(&str) -> String, now: Timestamp) -> String {
+        let id = self.fresh_id();
+        self.insert("Contacts", &id, now);
+        self.change_contact(&id, &|there| *there = contact.clone(), typed, now);
+        id
+    }
+}
+
+/// SQL's LIKE: `%` stands for any run of characters, `_` for any one; case does not matter.
+pub fn like(text: &str, pattern: &str) -> bool {
+    fn matches(text: &[char], pattern: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('%', rest)) => (0..=text.len()).any(|from| matches(&text[from..], rest)),
+            Some((any, rest)) => {
+                text.split_first().is_some_and(|(own, text)| (*any == '_' || own == any) && matches(text, rest))
+            }
+        }
+    }
+    let chars = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
+    matches(&chars(text), &chars(pattern))
+}
