@@ -207,3 +207,22 @@ async fn b24pysdk_works_with_the_fake_portal() {
     let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
     assert_eq!((&*contact.given, &*contact.patronymic, &*contact.external_id), ("Иван", "Петрович", "k-1"));
 }
+
+#[tokio::test]
+async fn pysugarcrm_works_with_the_fake_tenant() {
+    let server = fake("sugarcrm").await;
+    let seeded = 120;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let told = json!({
+        "username": configured(&server, "user"),
+        "password": secret(&server, "crm/sugarcrm/password"),
+        "seeded": seeded,
+    });
+    let report = run("sugarcrm.py", &server, told).await;
+    assert_eq!(live_visits(&server), ["v-1", "v-2"]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.given, &*contact.family, &*contact.email), ("Иоанн", "O'Connor", "i@x.ru"));
+}

@@ -131,4 +131,5 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy", "webhook"];
+pub const VENDORS: &[&str] =
+    &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy", "webhook"];
