@@ -6,7 +6,7 @@ BIN := target/release/snova
 SAY = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup build test lint bench test-camera ready
+.PHONY: help run setup build test lint bench crash-test test-camera ready
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ lint: ready ## check format, lints and documentation; warnings are errors
 bench: setup ## measure; keep dated runs in benches/runs/
 	$(SAY) 'measuring'
 	$(CARGO) bench --locked
+
+crash-test: ready ## kill the program 40 times at each fake CRM while visits flow (some 20 minutes)
+	$(SAY) 'setting up for tests'
+	$(CARGO) run --locked --quiet -- setup --tools run
+	$(SAY) 'killing'
+	SNOVA_CRASH_KILLS=$${SNOVA_CRASH_KILLS:-40} $(CARGO) test --locked --test crash_run -- --nocapture
 
 test-camera: ready ## test USB cameras on a real driver in a virtual machine (optional; fetches about 150 MB)
 	tests/camera-vm/run.sh
