@@ -187,6 +187,11 @@ async fn a_field_that_is_not_there_or_keeps_nothing_stops_the_lane_and_no_contac
         let mut bench = Bench::with(crm, |config| config.replace("\"9001\"", &format!("{number:?}"))).await;
         let contact = ContactId(add(&bench, ivan()));
         let customer = CustomerId(uuid::Uuid::from_u128(7));
+        if forgetful {
+            let visit = bench.visit(&contact.0);
+            bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+            assert_eq!(bench.connector.void(&sent(&visit)).await.unwrap_err().class, FailureClass::TenantBlocked);
+        }
         let refused = bench.connector.link(&contact, customer).await.unwrap_err();
         assert_eq!(refused.class, FailureClass::TenantBlocked, "{refused}");
         assert!(refused.said().contains(number), "{refused}");
@@ -302,4 +307,21 @@ async fn a_good_account_is_found_good_and_a_wrong_token_is_said_without_it() {
     let visit = bench.visit("1");
     let said = format!("{findings:?}{:?}", bench.connector.preview(&[visit]));
     assert!(!said.contains("stolen-token-77") && said.contains("POST /api/v4/contacts/notes"), "{said}");
+}
+
+#[tokio::test]
+async fn a_visit_of_a_customer_without_contact_is_still_reached_by_what_the_crm_called_it() {
+    let mut bench = account().await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    let id = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].clone().unwrap();
+    let nobody = ContactId(String::new());
+    let told = SentVisit { record: Some(id), contact: nobody.clone(), ..sent(&visit) };
+    let untold = SentVisit { contact: nobody, ..sent(&bench.visit(&contact)) };
+    bench.connector.void(&told).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    let gone = Forgotten { key: visit.key, customer, contact: None, visits: vec![told, untold] };
+    bench.connector.forget(&gone).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
 }

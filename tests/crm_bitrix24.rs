@@ -348,3 +348,20 @@ async fn the_webhook_is_taken_as_the_portal_shows_it_and_stands_in_no_word_of_ou
     }
     assert!(!said.contains("hook7f3a") && !said.contains("wrongcode"), "{said}");
 }
+
+#[tokio::test]
+async fn a_visit_of_a_customer_without_contact_is_still_reached_by_what_the_crm_called_it() {
+    let mut bench = portal_with(comments()).await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    let id = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].clone().unwrap();
+    let nobody = ContactId(String::new());
+    let told = SentVisit { record: Some(id), contact: nobody.clone(), ..sent(&visit) };
+    let untold = SentVisit { contact: nobody, ..sent(&bench.visit(&contact)) };
+    bench.connector.void(&told).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    let gone = Forgotten { key: visit.key, customer, contact: None, visits: vec![told, untold] };
+    bench.connector.forget(&gone).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
+}

@@ -253,14 +253,14 @@ impl CrmConnector for AmoCrm {
     }
 
     async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        let text = void_text(self.language, visit.key);
-        notes::rewrite(self, visit, &text, Some(&erased_text(self.language, visit.key))).await
+        let language = self.language;
+        let erased = move |key| Some(erased_text(language, key));
+        notes::rewrite(self, std::slice::from_ref(visit), |key| void_text(language, key), erased).await
     }
 
     async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        for visit in &gone.visits {
-            notes::rewrite(self, visit, &erased_text(self.language, visit.key), None).await?;
-        }
+        let language = self.language;
+        notes::rewrite(self, &gone.visits, |key| erased_text(language, key), |_| None).await?;
         let Some(contact) = &gone.contact else { return Ok(()) };
         let row = self.row(contact).await?;
         let there = row.and_then(|row| wire::contact(&row, &self.settings.fields));

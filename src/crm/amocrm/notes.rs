@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{AmoCrm, BATCH, MOST_PAGES, PAGE, wire};
 use crate::crm::{
@@ -122,7 +123,7 @@ pub(super) async fn reconcile(account: &mut AmoCrm, visits: &[VisitRecord]) -> R
     }
     let mut notes = BTreeMap::new();
     for (contact, from) in contacts {
-        notes.insert(contact, list(account, contact, from).await?);
+        notes.insert(contact, list(account, contact, Some(from)).await?);
     }
     let there = |visit: &VisitRecord| {
         let mut all = notes.get(&visit.contact)?.iter();
@@ -131,18 +132,19 @@ pub(super) async fn reconcile(account: &mut AmoCrm, visits: &[VisitRecord]) -> R
     Ok(visits.iter().map(there).collect())
 }
 
-/// Our kind of notes of a contact, since a little before `from`. A contact that is gone has none.
-async fn list(account: &mut AmoCrm, contact: &ContactId, from: Timestamp) -> Result<Vec<Note>, Failure> {
+/// Our kind of notes of a contact: all, or since a little before `from`. A contact that is gone has none.
+async fn list(account: &mut AmoCrm, contact: &ContactId, from: Option<Timestamp>) -> Result<Vec<Note>, Failure> {
     let path = format!("/contacts/{}/notes", quoted_path(&contact.0));
-    let from = from.checked_sub(SLACK).unwrap_or(from).as_second().to_string();
+    let from = from.map(|from| from.checked_sub(SLACK).unwrap_or(from).as_second().to_string());
     let mut notes = Vec::new();
     for page in 1..=MOST_PAGES {
         let build = |base: &str| {
-            Request::get(format!("{base}{path}"))
-                .query("filter[note_type][]", KIND)
-                .query("filter[updated_at][from]", &from)
-                .query("limit", &PAGE.to_string())
-                .query("page", &page.to_string())
+            let request = Request::get(format!("{base}{path}")).query("filter[note_type][]", KIND);
+            let request = match &from {
+                Some(from) => request.query("filter[updated_at][from]", from),
+                None => request,
+            };
+            request.query("limit", &PAGE.to_string()).query("page", &page.to_string())
         };
         let reply = account.call(build).await?;
         if reply.status == 404 && !reply.is_html() {
@@ -162,8 +164,8 @@ fn note(row: &Value) -> Option<Note> {
     Some(Note { id: wire::id(&row["id"])?, text: text.trim().to_owned() })
 }
 
-async fn one(account: &mut AmoCrm, contact: &ContactId, id: &str) -> Result<Option<Note>, Failure> {
-    let path = format!("/contacts/{}/notes/{}", quoted_path(&contact.0), quoted_path(id));
+async fn one(account: &mut AmoCrm, id: &str) -> Result<Option<Note>, Failure> {
+    let path = format!("/contacts/notes/{}", quoted_path(id));
     let reply = account.call(|base| Request::get(format!("{base}{path}"))).await?;
     if matches!(reply.status, 204 | 404) && !reply.is_html() {
         return Ok(None);
@@ -172,35 +174,55 @@ async fn one(account: &mut AmoCrm, contact: &ContactId, id: &str) -> Result<Opti
     Ok(note(&reply.json()?))
 }
 
-/// Puts `text` in place of what every note of this visit says; one that says `unless` stays as it is.
+/// Puts what `text` makes of a visit's key in place of what every note of these visits says; a note that says what
+/// `unless` makes of it stays as it is.
 pub(super) async fn rewrite(
     account: &mut AmoCrm,
-    visit: &SentVisit,
-    text: &str,
-    unless: Option<&str>,
+    visits: &[SentVisit],
+    text: impl Fn(Uuid) -> String,
+    unless: impl Fn(Uuid) -> Option<String>,
 ) -> Result<(), Failure> {
-    let mut notes = list(account, &visit.contact, visit.written_at).await?;
-    notes.retain(|note| note.text.contains(&mark(visit.key)));
-    // Somebody may have taken the mark out of the text.
-    if let Some(id) = visit.record.as_ref().filter(|id| notes.iter().all(|note| note.id != id.0)) {
-        notes.extend(one(account, &visit.contact, &id.0).await?);
+    let mut by_contact: BTreeMap<&ContactId, Vec<&SentVisit>> = BTreeMap::new();
+    for visit in visits {
+        by_contact.entry(&visit.contact).or_default().push(visit);
     }
-    for note in notes.into_iter().filter(|note| note.text != text && Some(&*note.text) != unless) {
-        let change = json!({ "note_type": KIND, "params": { "service": SERVICE, "text": text } });
-        let path = format!("/contacts/{}/notes/{}", quoted_path(&visit.contact.0), quoted_path(&note.id));
-        let reply = account.call(|base| Request::patch(format!("{base}{path}")).json(&change)).await?;
-        if reply.status == 404 && !reply.is_html() {
-            continue;
-        }
-        wire::done(&reply, &*account.tools.clock)?;
-        if one(account, &visit.contact, &note.id).await?.is_some_and(|note| note.text != text) {
-            return Err(Failure::blocked(
-                "amoCRM took a note's new text and did not keep it; see who may edit notes",
-                None,
-            ));
+    for (contact, visits) in by_contact {
+        // All of them, whenever they were written: there may be twins of some time before. A customer who has no
+        // contact any more still has the notes whose ids were told.
+        let there = if contact.0.is_empty() { Vec::new() } else { list(account, contact, None).await? };
+        for visit in visits {
+            let (text, unless) = (text(visit.key), unless(visit.key));
+            let told = visit.record.as_ref().map(|record| &*record.0);
+            let marked: Vec<&Note> =
+                there.iter().filter(|note| note.text.contains(&mark(visit.key)) || Some(&*note.id) == told).collect();
+            let mut stale: Vec<String> = Vec::new();
+            let is_stale = |note: &Note| note.text != text && Some(&note.text) != unless.as_ref();
+            stale.extend(marked.iter().filter(|note| is_stale(note)).map(|note| note.id.clone()));
+            if let Some(told) = told.filter(|told| marked.iter().all(|note| note.id != *told)) {
+                let note = one(account, told).await?.filter(|note| is_stale(note));
+                stale.extend(note.map(|note| note.id));
+            }
+            for id in stale {
+                replace(account, &id, &text).await?;
+            }
         }
     }
     Ok(())
+}
+
+async fn replace(account: &mut AmoCrm, id: &str, text: &str) -> Result<(), Failure> {
+    let number: i64 = id.parse().map_err(|_| Failure::poison("the note's id is none of amoCRM's"))?;
+    let change = json!([{ "id": number, "note_type": KIND, "params": { "service": SERVICE, "text": text } }]);
+    let reply = account.call(|base| Request::patch(format!("{base}/contacts/notes")).json(&change)).await?;
+    // What became of it is looked at in any case: it may have been deleted meanwhile.
+    let refused = wire::failure(&reply, &*account.tools.clock);
+    match one(account, id).await? {
+        None => Ok(()),
+        Some(note) if note.text == text => Ok(()),
+        Some(_) => Err(refused.unwrap_or_else(|| {
+            Failure::blocked("amoCRM took a note's new text and did not keep it; see who may edit notes", None)
+        })),
+    }
 }
 
 pub(super) fn preview(account: &AmoCrm, visits: &[VisitRecord]) -> Vec<String> {

@@ -19,11 +19,20 @@ const SLACK: Duration = Duration::from_secs(24 * 3600);
 const COMMENT: &str = "comment:";
 const NO_ELEMENTS: &str = "CREATE_DYNAMIC_ITEM_RESTRICTED";
 
-/// Where visits are, by their keys or by comments' marks.
+/// A comment in a contact's timeline.
 struct Comment {
     id: i64,
     contact: ContactId,
     text: String,
+}
+
+/// A method about one comment.
+fn about(method: &str, comment: &Comment) -> Command {
+    let command = Command::new(method).with("id", comment.id);
+    if comment.contact.0.is_empty() {
+        return command;
+    }
+    command.with("ownerTypeId", CONTACT).with("ownerId", &comment.contact)
 }
 
 impl Bitrix24 {
@@ -213,7 +222,7 @@ impl Bitrix24 {
             elements.extend(element.filter(|_| self.settings.visit_type_id.is_some()));
             told.extend(comment.map(|id| (id, visit.contact.clone())));
             let is_found = element.is_some() || found.iter().any(|(key, _)| *key == visit.key.to_string());
-            if !is_found {
+            if !is_found && !visit.contact.0.is_empty() {
                 let earliest = contacts.entry(visit.contact.clone()).or_insert(visit.written_at);
                 *earliest = visit.written_at.min(*earliest);
             }
@@ -245,13 +254,8 @@ impl Bitrix24 {
                 commands.push(command);
             }
         }
-        commands.extend(comments.iter().map(|comment| {
-            Command::new("crm.timeline.comment.update")
-                .with("id", comment.id)
-                .with("ownerTypeId", CONTACT)
-                .with("ownerId", &comment.contact)
-                .with("fields[COMMENT]", &text)
-        }));
+        let update = |comment| about("crm.timeline.comment.update", comment).with("fields[COMMENT]", &text);
+        commands.extend(comments.iter().map(update));
         self.all_done(&commands).await
     }
 
@@ -265,12 +269,7 @@ impl Bitrix24 {
                     .map(|id| Command::new("crm.item.delete").with("entityTypeId", type_id).with("id", id)),
             );
         }
-        commands.extend(comments.iter().map(|comment| {
-            Command::new("crm.timeline.comment.delete")
-                .with("id", comment.id)
-                .with("ownerTypeId", CONTACT)
-                .with("ownerId", &comment.contact)
-        }));
+        commands.extend(comments.iter().map(|comment| about("crm.timeline.comment.delete", comment)));
         self.all_done(&commands).await?;
         // A deletion answers nothing; that nothing is found any more is the answer.
         let unnamed: Vec<SentVisit> = visits.iter().map(|visit| SentVisit { record: None, ..visit.clone() }).collect();

@@ -3,6 +3,9 @@
 //! After amocrm.ru's developer pages and what its PHP client expects. It takes the same note twice, ignores the filter
 //! by field, answers 204 for nothing, and shuts out who does not heed its 429.
 
+mod contacts;
+mod notes;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use serde_json::{Map, Value, json};
 use snova::crm::{erased_text, void_text};
 use snova::i18n::Language;
 
-use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
+use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
 const LONG_LIVED: &str = "amo-long-lived-5d1c";
 const CLIENT: &str = "0f6a2c1e-amo-client";
@@ -179,194 +182,6 @@ impl FakeAmoCrm {
         self.contacts.iter().position(|row| row["id"] == id)
     }
 
-    fn search(&self, asked: &Asked) -> Vec<Row> {
-        let query = asked.param("query").unwrap_or_default().to_lowercase();
-        let wanted = digits(&query);
-        let by_digits = wanted.len() >= 3 && wanted.len() == query.len();
-        let has = |row: &Row| {
-            let values = row["custom_fields_values"].as_array().into_iter().flatten();
-            let values = values.flat_map(|field| field["values"].as_array().cloned().unwrap_or_default());
-            let texts = values.filter_map(|value| value["value"].as_str().map(str::to_owned));
-            texts
-                .chain([row["name"].as_str().unwrap_or_default().to_owned()])
-                .any(|text| text.to_lowercase().contains(&query) || by_digits && digits(&text).contains(&wanted))
-        };
-        let ids = many(asked, "filter[id]");
-        // filter[custom_fields_values] is not open in this account: it is read and ignored.
-        let mut rows: Vec<Row> = self.contacts.iter().filter(|row| query.is_empty() || has(row)).cloned().collect();
-        rows.retain(|row| ids.is_empty() || ids.iter().any(|id| number(id) == row["id"].as_i64()));
-        if let Some(order) = asked.param("order[updated_at]") {
-            rows.sort_by_key(|row| row["updated_at"].as_i64());
-            if order == "desc" {
-                rows.reverse();
-            }
-        }
-        rows
-    }
-
-    /// The faults of a contact's values; `place` goes before their paths.
-    fn faults(row: &Value, place: &str) -> Vec<Value> {
-        let mut faults = Vec::new();
-        let values = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
-        for (index, field) in values.iter().enumerate() {
-            let known = FIELDS
-                .iter()
-                .any(|(id, code, ..)| field["field_id"] == *id || code.is_some_and(|code| field["field_code"] == code));
-            let path = format!("{place}custom_fields_values.{index}");
-            if !known {
-                faults.push(bad(&row["request_id"], "NotSupportedChoice", &format!("{path}.field_id")));
-            } else if !field["values"].is_array() && !field["values"].is_null() {
-                faults.push(bad(&row["request_id"], "InvalidType", &format!("{path}.values")));
-            }
-        }
-        faults
-    }
-
-    fn put(&mut self, at: usize, change: &Value, now: Timestamp) {
-        let forgetful = self.quirks.forgetful;
-        let row = &mut self.contacts[at];
-        for name in ["first_name", "last_name", "name", "responsible_user_id"] {
-            if !change[name].is_null() {
-                row.insert(name.to_owned(), change[name].clone());
-            }
-        }
-        if change["first_name"].is_string() || change["last_name"].is_string() {
-            let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let name = format!("{} {}", text("first_name"), text("last_name"));
-            row.insert("name".to_owned(), name.trim().into());
-        }
-        let mut fields = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
-        for field in change["custom_fields_values"].as_array().cloned().unwrap_or_default() {
-            let Some((id, code, kind, name)) = FIELDS.iter().find(|(id, code, ..)| {
-                field["field_id"] == *id || code.is_some_and(|code| field["field_code"] == code)
-            }) else {
-                continue;
-            };
-            fields.retain(|own| own["field_id"] != *id);
-            let values = field["values"].as_array().cloned().unwrap_or_default();
-            if !values.is_empty() && !(forgetful && *kind == "text") {
-                fields.push(json!({ "field_id": id, "field_name": name, "field_code": code, "field_type": kind, "values": values }));
-            }
-        }
-        let fields = if fields.is_empty() { Value::Null } else { fields.into() };
-        row.insert("custom_fields_values".to_owned(), fields);
-        row.insert("updated_at".to_owned(), now.as_second().into());
-    }
-
-    fn new_row(&mut self, now: Timestamp) -> usize {
-        let id = self.fresh_id();
-        let row = json!({
-            "id": id, "name": "", "first_name": "", "last_name": "", "responsible_user_id": 0, "created_at": now.as_second(),
-            "updated_at": now.as_second(), "custom_fields_values": null, "is_deleted": false, "account_id": 1,
-            "_links": { "self": { "href": format!("https://localhost/api/v4/contacts/{id}") } }, "_embedded": { "tags": [], "companies": [] },
-        });
-        self.contacts.push(row.as_object().cloned().unwrap());
-        self.contacts.len() - 1
-    }
-
-    fn write_contacts(&mut self, asked: &Asked, now: Timestamp) -> Answer {
-        let Some(rows) = asked.json().and_then(|body| body.as_array().cloned()) else {
-            return problem(400, "Bad Request", "Invalid request", None);
-        };
-        let faults: Vec<Value> =
-            rows.iter().enumerate().flat_map(|(at, row)| Self::faults(row, &format!("{at}."))).collect();
-        if !faults.is_empty() {
-            return problem(400, "Bad Request", "Request validation failed", Some(faults.into()));
-        }
-        let mut answer = Vec::new();
-        for row in rows {
-            let at = match asked.method.as_str() {
-                "POST" => self.new_row(now),
-                _ => match self.at(&row["id"].to_string()) {
-                    Some(at) => at,
-                    None => return not_found(),
-                },
-            };
-            self.put(at, &row, now);
-            answer.push(json!({ "id": self.contacts[at]["id"], "request_id": row["request_id"], "updated_at": now.as_second() }));
-        }
-        Answer::json(200, &json!({ "_links": {}, "_embedded": { "contacts": answer } }))
-    }
-
-    /// `within` is the contact of the path.
-    fn write_notes(&mut self, within: Option<i64>, asked: &Asked, now: Timestamp) -> Answer {
-        let Some(rows) = asked.json().and_then(|body| body.as_array().cloned()) else {
-            return problem(400, "Bad Request", "Invalid request", None);
-        };
-        if rows.len() > 50 {
-            return problem(400, "Bad Request", "Too many entities", None);
-        }
-        let mut faults = Vec::new();
-        for row in &rows {
-            let entity = within.map_or_else(|| row["entity_id"].clone(), Value::from);
-            let params = &row["params"];
-            let told = match row["note_type"].as_str() {
-                Some("extended_service_message") => params["service"].is_string() && params["text"].is_string(),
-                Some("common") => params["text"].is_string(),
-                Some("service_message") => params["text"].is_string(),
-                _ => {
-                    faults.push(bad(&row["request_id"], "NotSupportedChoice", "note_type"));
-                    continue;
-                }
-            };
-            if !entity.is_i64() || self.at(&entity.to_string()).is_none() {
-                faults.push(bad(&row["request_id"], "NotFound", "entity_id"));
-            } else if !told || params.to_string().contains(POISON_TILL) {
-                faults.push(bad(&row["request_id"], "InvalidValue", "params.service"));
-            } else if !row["created_at"].is_null() && !row["created_at"].is_i64() {
-                faults.push(bad(&row["request_id"], "InvalidType", "created_at"));
-            }
-        }
-        if !faults.is_empty() {
-            let faults = if self.quirks.nameless { json!([]) } else { faults.into() };
-            return problem(400, "Bad Request", "Request validation failed", Some(faults));
-        }
-        let mut answer = Vec::new();
-        for row in rows {
-            let entity = within.map_or_else(|| row["entity_id"].clone(), Value::from);
-            let id = self.fresh_id();
-            let created = row["created_at"].as_i64().unwrap_or(now.as_second());
-            let note = json!({
-                "id": id, "entity_id": entity, "note_type": row["note_type"], "params": row["params"],
-                "created_at": created, "updated_at": now.as_second(), "responsible_user_id": 1, "account_id": 1,
-            });
-            self.notes.push(note.as_object().cloned().unwrap());
-            answer.push(json!({ "id": id, "entity_id": entity, "request_id": row["request_id"] }));
-        }
-        Answer::json(200, &json!({ "_links": {}, "_embedded": { "notes": answer } }))
-    }
-
-    fn list_notes(&self, within: Option<i64>, asked: &Asked) -> Answer {
-        let kinds = many(asked, "filter[note_type]");
-        let from = asked.param("filter[updated_at][from]").or(asked.param("filter[updated_at]")).and_then(number);
-        let mut rows = self.notes.clone();
-        rows.retain(|row| {
-            within.is_none_or(|id| row["entity_id"] == id)
-                && (kinds.is_empty() || kinds.iter().any(|kind| row["note_type"] == *kind))
-                && from.is_none_or(|from| row["updated_at"].as_i64() >= Some(from))
-        });
-        if asked.param("order[updated_at]") == Some("desc") {
-            rows.sort_by_key(|row| std::cmp::Reverse(row["updated_at"].as_i64()));
-        }
-        listed(asked, "notes", rows)
-    }
-
-    fn one_note(&mut self, contact: &str, id: &str, asked: &Asked, now: Timestamp) -> Answer {
-        let (contact, id) = (number(contact), number(id));
-        let is_it = |row: &Row| row["id"].as_i64() == id && row["entity_id"].as_i64() == contact;
-        let Some(note) = self.notes.iter_mut().find(|row| is_it(row)) else { return not_found() };
-        if asked.method == "PATCH" {
-            let change = asked.json().unwrap_or_default();
-            if !change["params"]["text"].is_string() || change["note_type"] != note["note_type"] {
-                return problem(400, "Bad Request", "Request validation failed", None);
-            }
-            note.insert("params".to_owned(), change["params"].clone());
-            note.insert("updated_at".to_owned(), now.as_second().into());
-            return Answer::json(200, &json!({ "id": id, "entity_id": contact, "updated_at": now.as_second() }));
-        }
-        Answer::json(200, &Value::Object(note.clone()))
-    }
-
     fn fields(asked: &Asked) -> Answer {
         let rows = FIELDS.iter().map(|(id, code, kind, name)| json!({ "id": id, "code": code, "type": kind, "name": name, "entity_type": "contacts" }));
         listed(asked, "custom_fields", rows.map(|row| row.as_object().cloned().unwrap()).collect())
@@ -432,6 +247,8 @@ impl FakeCrm for FakeAmoCrm {
             ("POST" | "PATCH", ["contacts"]) => self.write_contacts(asked, now),
             ("GET", ["contacts", "notes"]) => self.list_notes(None, asked),
             ("POST", ["contacts", "notes"]) => self.write_notes(None, asked, now),
+            ("PATCH", ["contacts", "notes"]) => self.change_notes(asked, now),
+            ("GET", ["contacts", "notes", id]) => self.note(id),
             ("GET" | "PATCH", ["contacts", contact, "notes", id]) => self.one_note(contact, id, asked, now),
             (method, ["contacts", contact, rest @ ..]) => match (method, self.at(contact), rest) {
                 ("GET", None, []) => Answer::empty(204),
