@@ -15,6 +15,7 @@ use snova::clock::{Clock, SystemClock};
 mod crm;
 
 use crm::amocrm::{FakeAmoCrm, Quirks};
+use crm::bitrix24::{self, FakeBitrix24};
 use crm::{FakeContact, FakeCrm, FakeServer};
 
 /// A vendor's fake on real time, since the libraries have no other.
@@ -140,4 +141,88 @@ async fn aioamocrm_works_with_the_fake_account() {
     let crm = server.crm.lock().unwrap();
     let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
     assert_eq!((&*contact.given, &*contact.external_id, &*contact.email), ("Иван", "k-1", "i@x.ru"));
+}
+
+#[tokio::test]
+async fn microsofts_dataverse_client_works_with_the_fake_environment() {
+    let server = fake("dynamics").await;
+    let seeded = 1200;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let told = json!({
+        "tenant": configured(&server, "tenant"),
+        "client_id": configured(&server, "client_id"),
+        "client_secret": secret(&server, "crm/dynamics/client-secret"),
+        "seeded": seeded,
+    });
+    let report = run("dynamics.py", &server, told).await;
+    assert_eq!(live_visits(&server), [report["visit"].as_str().unwrap()]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.family, &*contact.external_id, &*contact.email), ("O'Connor", "k-1", "i@x.ru"));
+    assert_eq!(crm.contacts(), seeded + 6);
+}
+
+#[tokio::test]
+async fn creatio_api_and_python_odata_work_with_the_fake_site() {
+    let server = fake("creatio").await;
+    let seeded = 40;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let told = json!({
+        "client_id": configured(&server, "client_id"),
+        "client_secret": secret(&server, "crm/creatio/client-secret"),
+        "password": secret(&server, "crm/creatio/password"),
+        "seeded": seeded,
+    });
+    let report = run("creatio.py", &server, told).await;
+    assert_eq!(live_visits(&server), [report["visit"].as_str().unwrap()]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.external_id, &*contact.email), ("k-1", "i@x.ru"));
+    assert_eq!(crm.contacts(), seeded + 1);
+}
+
+#[tokio::test]
+async fn b24pysdk_works_with_the_fake_portal() {
+    let server = fake("bitrix24").await;
+    let seeded = 120;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let by_oauth = FakeBitrix24::of(bitrix24::Quirks { by_oauth: true, ..bitrix24::Quirks::default() });
+    let app = FakeServer::start(Arc::new(Mutex::new(by_oauth)), Arc::new(SystemClock::new())).await;
+    let told = json!({
+        "webhook": bitrix24::WEBHOOK,
+        "client_id": configured(&app, "client_id"),
+        "client_secret": secret(&app, "crm/bitrix24/client-secret"),
+        "refresh_token": secret(&app, "crm/bitrix24/refresh-token"),
+        "seeded": seeded,
+    });
+    let report = run("bitrix24.py", &server, told).await;
+    assert_eq!(live_visits(&server), ["v-1", "v-2"]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.given, &*contact.patronymic, &*contact.external_id), ("Иван", "Петрович", "k-1"));
+}
+
+#[tokio::test]
+async fn pysugarcrm_works_with_the_fake_tenant() {
+    let server = fake("sugarcrm").await;
+    let seeded = 120;
+    for number in 0..seeded {
+        add(&server, FakeContact::named("Анна", "", "Ким", &format!("+7900{number:07}")));
+    }
+    let told = json!({
+        "username": configured(&server, "user"),
+        "password": secret(&server, "crm/sugarcrm/password"),
+        "seeded": seeded,
+    });
+    let report = run("sugarcrm.py", &server, told).await;
+    assert_eq!(live_visits(&server), ["v-1", "v-2"]);
+    let crm = server.crm.lock().unwrap();
+    let contact = crm.contact(report["contact"].as_str().unwrap()).unwrap();
+    assert_eq!((&*contact.given, &*contact.family, &*contact.email), ("Иоанн", "O'Connor", "i@x.ru"));
 }

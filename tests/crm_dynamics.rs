@@ -270,7 +270,7 @@ async fn an_expired_token_is_renewed_a_wrong_secret_is_said_and_the_limit_is_kep
     let contact = add(&bench, ivan());
     bench.server.plan(Fault::TokenExpired, Hits::VisitWrites, 1);
     let visit = bench.visit(&contact);
-    assert!(bench.connector.record(&[visit.clone()]).await.unwrap()[0].is_ok());
+    assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
     for (fault, class) in [
         (Fault::Garbage, FailureClass::Transient),
         (Fault::HalfAnswer, FailureClass::Transient),
@@ -278,11 +278,11 @@ async fn an_expired_token_is_renewed_a_wrong_secret_is_said_and_the_limit_is_kep
         (Fault::Throttled, FailureClass::Throttled),
     ] {
         bench.server.plan(fault, Hits::VisitWrites, 1);
-        let failure = bench.connector.record(&[visit.clone()]).await.unwrap_err();
+        let failure = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
         assert_eq!(failure.class, class, "{fault:?}: {failure}");
         assert_eq!(failure.wait.is_some(), class == FailureClass::Throttled);
     }
-    assert!(bench.connector.record(&[visit.clone()]).await.unwrap()[0].is_ok());
+    assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
     assert_eq!(fake.lock().unwrap().visits().len(), 1);
     let findings = bench.connector.probe().await;
     assert!(findings.iter().all(|finding| finding.verdict == Verdict::Good), "{findings:#?}");

@@ -113,11 +113,11 @@ fn cookies(reply: &Reply, tools: &Tools) -> Result<Session, Failure> {
     if matches!(reply.status, 401 | 403) && !reply.is_html() {
         return Err(refused());
     }
-    if let Some(failure) = reply.common_failure(&*tools.clock) {
-        return Err(failure);
-    }
     if reply.status == 404 {
         return Err(Failure::auth("there is no Creatio at url; give the site's root, without /0"));
+    }
+    if !reply.is_success() {
+        wire::done(reply, &*tools.clock)?;
     }
     // 200 says nothing: the code does.
     let body = reply.json()?;

@@ -46,6 +46,9 @@ pub(super) async fn record(
         site.call(move |_| body.clone()).await?
     };
     let answers = wire::answers(&reply, &*site.tools.clock)?;
+    if answers.values().any(wire::Part::is_throttled) {
+        site.http.slow_down();
+    }
     let mut results = BTreeMap::new();
     let mut doubtful = Vec::new();
     for visit in visits {

@@ -73,10 +73,14 @@ pub(super) struct Part {
 }
 
 impl Part {
+    pub(super) fn is_throttled(&self) -> bool {
+        self.status == 429
+    }
+
     pub(super) fn failure(&self) -> Option<Failure> {
         refusal(self.status, &self.body).or_else(|| match self.status {
             200..=299 => None,
-            401 => Some(Failure::transient("Creatio's session ended within the batch")),
+            401 | 408 => Some(Failure::transient("Creatio's session ended within the batch")),
             429 => Some(Failure::throttled("Creatio asks for fewer requests (HTTP 429)", None)),
             500..=599 => Some(Failure::transient(format!("Creatio failed at this row (HTTP {})", self.status))),
             status => Some(Failure::poison(format!("Creatio refused the row (HTTP {status})"))),
@@ -119,8 +123,8 @@ fn refusal(status: u16, body: &Value) -> Option<Failure> {
     let error = &body["error"];
     let texts = [&error["message"], &error["innererror"]["message"], &body["Message"], &body["ExceptionMessage"]];
     let says = |what: &str| texts.iter().any(|text| text.as_str().is_some_and(|text| text.contains(what)));
-    let is_error = error.is_object() || body["ExceptionMessage"].is_string() || body["MessageDetail"].is_string();
-    if !is_error && !(body["Message"].is_string() && body["Id"].is_null()) {
+    let has_message = body["Message"].is_string() && body["Id"].is_null();
+    if !(error.is_object() || has_message || body["ExceptionMessage"].is_string()) {
         return None;
     }
     let code =
@@ -135,7 +139,7 @@ fn refusal(status: u16, body: &Value) -> Option<Failure> {
     } else {
         match status {
             403 => Failure::blocked("Creatio does not let this user do that; run `snova crm probe`", None),
-            401 => Failure::transient("Creatio's session ended within the batch"),
+            401 | 408 => Failure::transient("Creatio's session ended within the batch"),
             429 => Failure::throttled("Creatio asks for fewer requests (HTTP 429)", None),
             400..=499 => Failure::poison(format!("Creatio refused the row (HTTP {status})")),
             _ => Failure::transient(format!("Creatio failed (HTTP {status})")),

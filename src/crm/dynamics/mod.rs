@@ -162,7 +162,11 @@ impl Dynamics {
         if let Some(failure) = wire::failure(&reply, &*self.tools.clock) {
             return Err(failure);
         }
-        batch::answers(&reply, parts.len())
+        let answers = batch::answers(&reply, parts.len())?;
+        if answers.iter().any(|answer| answer.status == 429) {
+            self.http.slow_down();
+        }
+        Ok(answers)
     }
 
     /// Rows of one page; sets of few rows only.

@@ -97,8 +97,10 @@ pub(super) fn refusal(status: u16, body: &Value) -> Option<Failure> {
         (400, _) if undeclared.iter().any(|text| says(body, text)) => {
             Failure::blocked("Dynamics lacks a column that the configuration names; run `snova crm probe`", None)
         }
-        (400..=499, _) if status != 429 => Failure::poison(format!("Dynamics refused the row (HTTP {status})")),
-        (429 | 500..=599, _) => Failure::transient(format!("Dynamics failed (HTTP {status})")),
+        (400..=499, _) if !matches!(status, 401 | 408 | 429) => {
+            Failure::poison(format!("Dynamics refused the row (HTTP {status})"))
+        }
+        (401 | 408 | 429 | 500..=599, _) => Failure::transient(format!("Dynamics failed (HTTP {status})")),
         _ => Failure::transient("Dynamics answers with an error under success"),
     };
     Some(failure.with_code(code))

@@ -108,7 +108,8 @@ impl FakeBitrix24 {
             200,
             &json!({
                 "access_token": access, "refresh_token": self.refresh, "expires": 1_780_319_382, "expires_in": 3600, "scope": "crm",
-                "domain": "portal.bitrix24.ru", "client_endpoint": "https://portal.bitrix24.ru/rest/", "member_id": "a1", "user_id": 1,
+                "domain": "portal.bitrix24.ru", "client_endpoint": "https://portal.bitrix24.ru/rest/", "member_id": "a1", "user_id": 1, "status": "L",
+                "server_endpoint": "https://oauth.bitrix24.tech/rest/",
             }),
         )
     }
@@ -117,7 +118,8 @@ impl FakeBitrix24 {
     fn logged_in(&self, asked: &Asked, given: &Value) -> Result<String, Refusal> {
         let path = asked.path.strip_prefix("/rest/").unwrap_or_default().trim_end_matches('/');
         let (login, method) = path.rsplit_once('/').unwrap_or(("", path));
-        let method = method.strip_suffix(".json").unwrap_or(method).to_owned();
+        // Capitals in a method's name mean nothing: b24pysdk writes `crm.item.Fields`.
+        let method = method.strip_suffix(".json").unwrap_or(method).to_lowercase();
         if !login.is_empty() {
             return match login == WEBHOOK {
                 true => Ok(method),
@@ -155,7 +157,7 @@ impl FakeBitrix24 {
                 plain(rows.map(row).collect())
             }
             "crm.item.fields" => self.items.described(type_id, self.quirks).and_then(plain),
-            "crm.type.getByEntityTypeId" if type_id == VISITS => plain(
+            "crm.type.getbyentitytypeid" if type_id == VISITS => plain(
                 json!({ "type": { "id": 5, "entityTypeId": VISITS, "title": "Визит", "isClientEnabled": "Y", "isRecyclebinEnabled": "N" } }),
             ),
             "crm.item.get" => self.items.get(type_id, &given["id"]).and_then(|row| plain(json!({ "item": row }))),

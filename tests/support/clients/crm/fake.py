@@ -18,7 +18,7 @@ os.environ.update(REQUESTS_CA_BUNDLE=ca, SSL_CERT_FILE=ca, NO_PROXY="*", no_prox
 
 
 def lead_requests(*vendors):
-    """All of requests' traffic to a host with one of these endings goes to the fake."""
+    """All of requests' traffic to a host with one of these endings goes to the fake, and trusts its CA alone."""
     import requests.adapters
 
     send = requests.adapters.HTTPAdapter.send

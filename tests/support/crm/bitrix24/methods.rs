@@ -70,7 +70,8 @@ impl FakeBitrix24 {
             (Map::new(), Map::new(), Map::new(), Map::new(), Map::new());
         for (key, command) in named {
             let (method, values) = php::command(&command);
-            let outcome = match &*method {
+            let values = php::resolved(values, &result);
+            let outcome = match &*method.to_lowercase() {
                 "batch" => {
                     Err((400, "ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage".to_owned()))
                 }

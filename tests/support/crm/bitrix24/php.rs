@@ -23,6 +23,28 @@ pub fn command(text: &str) -> (String, Value) {
     (method.to_owned(), listed(nested(&form(query))))
 }
 
+/// Puts earlier commands' results where a batch names them: `$result[first][items][49][id]`. What is not there is empty
+/// (unverified).
+pub fn resolved(value: Value, results: &Map<String, Value>) -> Value {
+    match value {
+        Value::String(text) => match text.strip_prefix("$result[").and_then(|rest| rest.strip_suffix(']')) {
+            Some(path) => {
+                let mut keys = path.split("][");
+                let first = keys.next().and_then(|key| results.get(key)).cloned().unwrap_or_default();
+                let found = keys.fold(first, |place, key| match (&place, key.parse::<usize>()) {
+                    (Value::Array(rows), Ok(at)) => rows.get(at).cloned().unwrap_or_default(),
+                    (place, _) => place.get(key).cloned().unwrap_or_default(),
+                });
+                self::text(&found).into()
+            }
+            None => Value::String(text),
+        },
+        Value::Array(values) => values.into_iter().map(|value| resolved(value, results)).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, resolved(value, results))).collect(),
+        other => other,
+    }
+}
+
 fn nested(pairs: &[(String, String)]) -> Value {
     let mut all = json!({});
     for (name, value) in pairs {

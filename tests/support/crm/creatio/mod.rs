@@ -220,7 +220,7 @@ impl FakeCreatio {
             found.unwrap_or_default()
         };
         let session = cookie(".ASPXAUTH");
-        if !self.sessions.get(&session).is_some_and(|until| now < *until) {
+        if self.sessions.get(&session).is_none_or(|until| now >= *until) {
             // The way to the login page, or at once the page.
             self.lost += 1;
             let page = "<!DOCTYPE html><html><head><title>Login</title></head><body id=\"login\"></body></html>";

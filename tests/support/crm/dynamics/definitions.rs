@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::odata::{self, Entity, Kind, Options};
 use super::super::{Answer, Asked};
-use super::{ENTITIES, FakeDynamics, KEYS, error};
+use super::{ENTITIES, FakeDynamics, KEYS, TENANT, error};
 
 fn metadata_id(entity: &Entity) -> String {
     let at = ENTITIES.iter().position(|other| other.name == entity.name).unwrap();
@@ -20,6 +20,18 @@ fn schema_name(name: &str) -> String {
 }
 
 impl FakeDynamics {
+    /// Where the login is, as Microsoft's own library asks before it logs in.
+    pub(super) fn addresses() -> Answer {
+        let base = format!("https://login.microsoftonline.com/{TENANT}");
+        Answer::json(
+            200,
+            &json!({
+                "token_endpoint": format!("{base}/oauth2/v2.0/token"), "issuer": format!("{base}/v2.0"),
+                "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            }),
+        )
+    }
+
     fn definition(&self, entity: &Entity) -> Value {
         let name = match entity.name {
             "contact" | "systemuser" => "fullname",

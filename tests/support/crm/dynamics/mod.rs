@@ -215,6 +215,11 @@ impl FakeDynamics {
         let row = &mut self.tables.get_mut(table).unwrap()[at];
         row.insert("modifiedon".to_owned(), stamp(now));
         row.entry("createdon").or_insert_with(|| stamp(now));
+        if table == "contact" {
+            let parts = ["firstname", "lastname"].map(|name| row.get(name).and_then(Value::as_str).unwrap_or_default());
+            let name = parts.join(" ").trim().to_owned();
+            row.insert("fullname".to_owned(), name.into());
+        }
         row.insert("#version".to_owned(), version.into());
     }
 
@@ -298,8 +303,11 @@ impl FakeCrm for FakeDynamics {
         if asked.method == "POST" && asked.path.ends_with("/oauth2/v2.0/token") {
             return self.log_in(asked, now);
         }
+        if asked.path.ends_with("/.well-known/openid-configuration") {
+            return Self::addresses();
+        }
         let token = asked.bearer().and_then(|token| self.tokens.get(token));
-        if !token.is_some_and(|until| now < *until) {
+        if token.is_none_or(|until| now >= *until) {
             return Answer::empty(401)
                 .with("www-authenticate", "Bearer authorization_uri=https://login.microsoftonline.com");
         }
@@ -379,7 +387,6 @@ impl FakeCrm for FakeDynamics {
         let at = self.rows("contact").iter().position(|row| row["contactid"] == id).unwrap();
         let row = &mut self.tables.get_mut("contact").unwrap()[at];
         for (column, value) in [
-            ("fullname", format!("{} {}", contact.given, contact.family).trim().to_owned()),
             ("new_snovacustomer", contact.external_id),
             ("firstname", contact.given),
             ("middlename", contact.patronymic),
