@@ -264,7 +264,17 @@ macro_rules! crash_runs {
         }
     )* };
 }
-crash_runs!(salesforce_has_each_visit_once: "salesforce");
+crash_runs!(
+    amocrm_has_each_visit_once: "amocrm",
+    bitrix24_has_each_visit_once: "bitrix24",
+    creatio_has_each_visit_once: "creatio",
+    dynamics_has_each_visit_once: "dynamics",
+    salesforce_has_each_visit_once: "salesforce",
+    sugarcrm_has_each_visit_once: "sugarcrm",
+    suitecrm_has_each_visit_once: "suitecrm",
+    suitecrm_legacy_has_each_visit_once: "suitecrm-legacy",
+    webhook_has_each_visit_once: "webhook",
+);
 
 #[test]
 fn every_fake_has_its_crash_run() {

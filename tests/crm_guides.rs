@@ -170,7 +170,15 @@ macro_rules! guides {
     )* };
 }
 guides!(
+    amocrm: "amocrm" in "amocrm.md",
+    bitrix24: "bitrix24" in "bitrix24.md",
+    creatio: "creatio" in "creatio.md",
+    dynamics: "dynamics" in "dynamics.md",
     salesforce: "salesforce" in "salesforce.md",
+    sugarcrm: "sugarcrm" in "sugarcrm.md",
+    suitecrm: "suitecrm" in "suitecrm.md",
+    suitecrm_legacy: "suitecrm-legacy" in "suitecrm.md",
+    webhook: "webhook" in "webhook.md",
 );
 
 #[test]
