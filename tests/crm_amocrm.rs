@@ -88,7 +88,7 @@ async fn a_lost_answer_is_found_among_hundreds_of_notes() {
     let tried = in_doubt(&bench, &visit);
     let lost = bench.connector.record(&[visit]).await.unwrap_err();
     assert_eq!(lost.class, FailureClass::Transient);
-    assert!(bench.connector.reconcile(&[tried.clone()]).await.unwrap()[0].is_some());
+    assert!(bench.connector.reconcile(std::slice::from_ref(&tried)).await.unwrap()[0].is_some());
     // A stamp of long ago, or a clock that runs before the account's, does not hide it.
     let ahead = bench.clock.wall().at.checked_add(std::time::Duration::from_secs(900)).unwrap();
     let early = VisitRecord { tried_at: Some(ahead), ..tried };
@@ -103,7 +103,11 @@ async fn a_contact_is_found_by_value_though_the_account_finds_parts_and_ignores_
     add(&bench, FakeContact { phone: String::new(), notes: "9123456789".to_owned(), ..ivan() });
     for sought in [Seek::Phone("+79123456789".to_owned()), Seek::Email("ivan@example.com".to_owned())] {
         let found = bench.connector.find(&sought).await.unwrap();
-        assert_eq!(found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [contact.clone()], "{sought:?}");
+        assert_eq!(
+            found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(),
+            std::slice::from_ref(&contact),
+            "{sought:?}"
+        );
     }
     assert!(bench.connector.find(&Seek::Phone("+79120000000".to_owned())).await.unwrap().is_empty());
     assert!(bench.connector.find(&Seek::ExternalId(CustomerId(uuid::Uuid::from_u128(1)))).await.unwrap().is_empty());
@@ -285,7 +289,7 @@ async fn the_pace_stays_below_seven_a_second_and_a_shut_door_is_left_alone() {
     }
     bench.server.plan(Fault::Throttled, Hits::VisitWrites, 1);
     let visit = bench.visit(&contact);
-    let throttled = bench.connector.record(&[visit.clone()]).await.unwrap_err();
+    let throttled = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
     assert_eq!(throttled.class, FailureClass::Throttled);
     bench.server.plan(Fault::Blocked, Hits::VisitWrites, 1);
     let shut = bench.connector.record(&[visit]).await.unwrap_err();

@@ -145,7 +145,11 @@ async fn a_card_is_found_by_phone_and_comes_with_the_words_of_its_lists() {
     add(&bench, FakeContact { phone: "8 (912) 345-67-80".to_owned(), ..ivan() });
     for sought in [Seek::Phone("+79123456789".to_owned()), Seek::Email("ivan@example.com".to_owned())] {
         let found = bench.connector.find(&sought).await.unwrap();
-        assert_eq!(found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [contact.clone()], "{sought:?}");
+        assert_eq!(
+            found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(),
+            std::slice::from_ref(&contact),
+            "{sought:?}"
+        );
         let card = &found[0];
         assert_eq!((card.patronymic.as_deref(), card.tier.as_deref()), (Some("Петрович"), Some("золото")));
         assert_eq!((card.owner.as_deref(), card.notes.as_deref()), (Some("Ольга"), Some("без сахара")));
@@ -296,7 +300,7 @@ async fn the_pace_stays_below_two_a_second_and_an_overload_is_left_alone() {
     }
     bench.server.plan(Fault::Throttled, Hits::VisitWrites, 1);
     let visit = bench.visit(&contact);
-    let throttled = bench.connector.record(&[visit.clone()]).await.unwrap_err();
+    let throttled = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
     assert_eq!(throttled.class, FailureClass::Throttled);
     let before = bench.clock.wall().at;
     bench.connector.contact(&ContactId(contact.clone())).await.unwrap();

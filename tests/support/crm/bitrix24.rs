@@ -226,8 +226,12 @@ impl FakeCrm for FakeBitrix24 {
         match outcome {
             Ok((result, next, total)) => {
                 let mut body = json!({ "result": result, "time": time(now) });
-                next.map(|next| body["next"] = next.into());
-                total.map(|total| body["total"] = total.into());
+                if let Some(next) = next {
+                    body["next"] = next.into();
+                }
+                if let Some(total) = total {
+                    body["total"] = total.into();
+                }
                 Answer::json(200, &body)
             }
             Err(refusal) => refused(&refusal),

@@ -72,7 +72,8 @@ impl FakeAmoCrm {
             };
             fields.retain(|own| own["field_id"] != *id);
             let values = field["values"].as_array().cloned().unwrap_or_default();
-            if !values.is_empty() && !(forgetful && *kind == "text") {
+            let is_dropped = forgetful && *kind == "text";
+            if !values.is_empty() && !is_dropped {
                 fields.push(json!({ "field_id": id, "field_name": name, "field_code": code, "field_type": kind, "values": values }));
             }
         }
