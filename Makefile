@@ -26,6 +26,7 @@ build: ready ## build the release binary
 test: ready ## set up what tests need, then format check, lints, tests, documentation
 	$(SAY) 'setting up for tests (about 190 MB are fetched the first time)'
 	$(CARGO) run --locked --quiet -- setup --tools test
+	@tools/crm-clients.sh
 	$(MAKE) --no-print-directory lint
 	$(SAY) 'running the tests'
 	$(CARGO) test --locked

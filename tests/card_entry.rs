@@ -4,6 +4,8 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/http_client.rs"]
+mod http_client;
 #[path = "support/running_service.rs"]
 mod running_service;
 #[path = "support/scripted_vision.rs"]

@@ -5,6 +5,8 @@
 
 #[path = "support/box_under_test.rs"]
 mod box_under_test;
+#[path = "support/http_client.rs"]
+mod http_client;
 #[path = "support/running_service.rs"]
 mod running_service;
 #[path = "support/scripted_vision.rs"]
@@ -24,6 +26,7 @@ use scripted_vision::{Face, ScriptedVision, picture, square};
 use snova::clock::{Clock, SystemClock};
 use snova::customer::{CustomerId, Identifier, Purpose};
 use snova::face::{Detection, Embedding, FaceChip, Quality};
+use snova::greeter::CrmTrouble;
 use snova::vision::{PackFacts, Vision, VisionError};
 use tills::{Shop, Shown, done, enter, eventually, film, http, rules, still};
 use trace_log::log_file;
@@ -353,4 +356,19 @@ async fn an_overload_drops_frames_evenly_and_says_so() {
     assert!(spread(&first_till) <= 2, "and each of its cameras: {first_till:?}");
     let skipped = metric("frames_skipped_total", "{camera=\"1-left\"}");
     assert!(skipped > 10 * first_till[0], "what is too much is counted as skipped: {skipped}");
+}
+
+#[test]
+fn trouble_with_the_crm_is_told_to_the_screens_once_a_change() {
+    let mut shop = BoxUnderTest::with(Box::new(ScriptedVision::new(64)), rules());
+    let mut screens = shop.desk.screens();
+    for trouble in [Some(CrmTrouble::Refused), Some(CrmTrouble::Blocked), None] {
+        shop.desk.crm_trouble(trouble);
+        for screen in screens.values_mut() {
+            assert!(screen.has_changed().expect("the desk is there"));
+            assert_eq!(screen.borrow_and_update().crm_trouble, trouble);
+        }
+        shop.desk.crm_trouble(trouble);
+        assert!(screens.values().all(|screen| screen.has_changed().is_ok_and(|news| !news)), "no picture without news");
+    }
 }

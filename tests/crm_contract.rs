@@ -38,6 +38,7 @@ async fn all_arrives(vendor: &str) {
     let times: Vec<_> = road.in_crm().iter().map(|visit| visit.opened_at).collect();
     assert!(times.iter().all(Option::is_some), "{vendor}: an event time is missing: {times:?}");
     assert!(road.store.sync_state().unwrap().last_success.is_some());
+    assert!(crm::leaks::lines() > 0, "the log is read along");
 }
 
 async fn one_fault(vendor: &str, fault: Fault, times: usize) {
@@ -62,12 +63,13 @@ async fn fault_anywhere(vendor: &str, fault: Fault) {
 async fn a_crash_between_send_and_acknowledgement(vendor: &str) {
     let mut road = busy_road(vendor).await;
     // Everything is linked first, so that what is under way at the crash is a visit.
-    while road
-        .store
-        .customers_to_link(9, road.now(), road.today())
-        .unwrap()
-        .iter()
-        .any(|c| road.store.link(*c).unwrap().is_none())
+    while vendor != "webhook"
+        && road
+            .store
+            .customers_to_link(9, road.now(), road.today())
+            .unwrap()
+            .iter()
+            .any(|c| road.store.link(*c).unwrap().is_none())
     {
         road.step().await;
     }
@@ -354,10 +356,29 @@ macro_rules! contract {
         }
     };
 }
+contract!(amocrm, "amocrm");
+contract!(bitrix24, "bitrix24");
+contract!(creatio, "creatio");
+contract!(dynamics, "dynamics");
 contract!(salesforce, "salesforce");
 contract!(sugarcrm, "sugarcrm");
 contract!(suitecrm, "suitecrm");
 contract!(suitecrm_legacy, "suitecrm-legacy");
+contract!(webhook, "webhook");
+
+/// Every road of this suite looks through the log and the kept errors when it ends; this shows that it would find them.
+#[test]
+fn no_secret_phone_or_name_is_logged_at_any_level() {
+    for leak in ["said to Имя7", "phone=+79120000077", "8 (912) 000-00-77", "tel 89120000077"] {
+        assert!(crm::leaks::leak_in(leak).is_some(), "{leak}");
+    }
+    for secret in crm::leaks::secrets() {
+        assert!(crm::leaks::leak_in(&format!("POST /x?y={secret} HTTP/1.1")).is_some(), "{secret}");
+    }
+    for harmless in ["visit 019c3b7a-912a-7000-8f00-0123456789ab opened", "wait_s=912000", "elapsed 9120001"] {
+        assert_eq!(crm::leaks::leak_in(harmless), None, "{harmless}");
+    }
+}
 
 #[test]
 fn every_vendor_keeps_the_contract() {

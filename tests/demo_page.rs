@@ -5,6 +5,8 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/http_client.rs"]
+mod http_client;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -4,6 +4,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "the real program runs by the real clock")]
 
+#[path = "support/http_client.rs"]
+mod http_client;
 #[path = "support/running_service.rs"]
 mod running_service;
 #[path = "support/scripted_vision.rs"]
@@ -173,7 +175,7 @@ impl Running {
     }
 
     async fn get(&self, path: &str) -> Option<Value> {
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let http = http_client::builder().build().expect("an HTTP client");
         let answer = http.get(format!("http://127.0.0.1:{}{path}", self.port)).send().await.ok()?;
         answer.json().await.ok()
     }

@@ -5,6 +5,8 @@
 
 #[path = "support/box_under_test.rs"]
 mod box_under_test;
+#[path = "support/http_client.rs"]
+mod http_client;
 #[path = "support/running_service.rs"]
 mod running_service;
 

@@ -35,17 +35,18 @@ const ROOMS: &[(&str, &str)] = &[
     ("eval", "customer face gallery vision"),
     ("greeter", "camera clock customer face greeting i18n store visit"),
     ("setup", "vision"),
+    ("sync", "clock crm customer shutdown store telemetry"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry"),
     ("config", "camera crm customer face greeting i18n"),
     (
         "app",
-        "camera clock config customer enrolment face gallery greeter i18n pipeline setup shutdown store telemetry vault \
-         vision visit web",
+        "camera clock config crm customer enrolment face gallery greeter i18n pipeline setup shutdown store sync \
+         telemetry vault vision visit web",
     ),
     (
         "cli",
-        "app camera clock config customer enrolment eval face gallery greeter i18n pipeline setup shutdown store \
-         telemetry vault vision visit web",
+        "app camera clock config crm customer enrolment eval face gallery greeter i18n pipeline setup shutdown store \
+         sync telemetry vault vision visit web",
     ),
 ];
 

@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "web/crm.rs"]
+mod crm;
 #[path = "web/entries.rs"]
 mod entries;
 #[path = "web/hostile.rs"]
 mod hostile;
+#[path = "support/http_client.rs"]
+mod http_client;
+#[path = "web/sync.rs"]
+mod sync;
 #[path = "support/web_box.rs"]
 mod web_box;
 #[path = "support/web_client.rs"]
@@ -18,7 +24,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use snova::greeter::{AnswerError, CounterState, Verdict};
+use snova::greeter::{AnswerError, CounterState, CrmTrouble, Verdict};
 use snova::web::WebError;
 use web_box::{NOW, TestBox, customer, ivan, lost, name, nobody, perhaps, visit, with};
 use web_client::{Screen, answer_to, client, get, json_of, refusal};
@@ -45,6 +51,7 @@ async fn picture_of_a_counter_says_who_is_there_and_nothing_more() {
                     "note": "берёт без сахара",
                     "visits": 12,
                     "last_visit": "2026-05-11T09:30:00Z",
+                    "crm": null,
                 },
                 "entered": false,
                 "since": "2026-05-12T11:06:55Z",
@@ -73,6 +80,7 @@ async fn picture_of_a_counter_says_who_is_there_and_nothing_more() {
         "cameras": [{"name": "front", "state": "lost", "since": "2026-05-12T11:03:20Z"}],
         "unsaved_visits": 1,
         "overloaded": false,
+        "crm_trouble": null,
     });
     assert_eq!(body, expected);
     assert_eq!(json_of(get(&shop, "/api/v1/counter")).await, (StatusCode::OK, expected));
@@ -231,7 +239,18 @@ async fn health_is_good_news_only_when_the_box_does_its_work() {
             "gallery_customers": 120,
             "cameras": [camera, camera],
             "unsaved_visits": 0,
-            "outbox": {"depth": 3, "oldest_age_s": 90, "dead": 0},
+            "outbox": {
+                "crm": "salesforce",
+                "connected": true,
+                "depth": 3,
+                "oldest_age_s": 90,
+                "dead": 0,
+                "unlinked": 0,
+                "last_success": "2026-05-12T11:06:40Z",
+                "error_class": null,
+                "error": null,
+                "blocked_until": null,
+            },
             "clock_synchronised": true,
             "uptime_s": 86400,
         })
@@ -282,7 +301,11 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
     let mut shop = TestBox::start(&["till-1"]).await;
     shop.show(
         "till-1",
-        CounterState { cameras: vec![lost("front")], ..with(vec![ivan(), perhaps(4, vec![name("Анна", "", "")])]) },
+        CounterState {
+            cameras: vec![lost("front")],
+            crm_trouble: Some(CrmTrouble::Late { since: web_box::at(NOW) }),
+            ..with(vec![crm::known_to_the_crm(), perhaps(4, vec![name("Анна", "", "")])])
+        },
     );
     let (_, document) = json_of(get(&shop, "/api/v1/openapi.json")).await;
     let mut documented: Vec<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -299,6 +322,11 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
             "/api/v1/counters/{counter}/entries",
             "/api/v1/counters/{counter}/events",
             "/api/v1/openapi.json",
+            "/api/v1/sync",
+            "/api/v1/sync/dead",
+            "/api/v1/sync/dead/{event}/discard",
+            "/api/v1/sync/dead/{event}/retry",
+            "/api/v1/sync/retry",
             "/api/v1/visits/{visit_id}/answer",
             "/assets/{file}",
             "/counters/{counter}",
@@ -311,6 +339,7 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
             let real = path
                 .replace("{counter}", "till-1")
                 .replace("{visit_id}", &visit(4).to_string())
+                .replace("{event}", &visit(4).to_string())
                 .replace("{file}", "cashier.js");
             let method: Method = method.to_uppercase().parse().unwrap();
             let mut request = client().request(method.clone(), shop.url(&real));
@@ -322,7 +351,7 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
             let sent = tokio::spawn(request.send());
             if is_entry {
                 shop.hear_entry(Ok(visit(4))).await;
-            } else if method == Method::POST {
+            } else if path.ends_with("/answer") {
                 shop.hear(Ok(())).await;
             }
             let response = sent.await.unwrap().unwrap();
@@ -344,7 +373,6 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
 }
 
 /// A route that is registered past the OpenAPI router would be missing in the document unseen.
-
 #[test]
 fn no_route_is_registered_past_the_document() {
     for entry in std::fs::read_dir("src/web").unwrap() {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Supervision;
 use super::pulse::Carrier;
+use super::sync_desk::Outbox;
 use super::watch::Seen;
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic};
@@ -22,12 +23,12 @@ use crate::customer::VisitId;
 use crate::enrolment::load_gallery;
 use crate::face::{CameraId, CounterId};
 use crate::gallery::GalleryHandle;
-use crate::greeter::{Answer, Desk, Entered, Entry, EntryError};
+use crate::greeter::{Answer, CrmTrouble, Desk, Entered, Entry, EntryError};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::vision::PackFacts;
 use crate::visit::VisitEvent;
-use crate::web::{HealthReport, OutboxHealth};
+use crate::web::HealthReport;
 
 /// The longest an answer waits, and the grain of absences.
 const TICK: Duration = Duration::from_millis(20);
@@ -50,6 +51,7 @@ pub(super) struct Reader {
     pub time_zone: TimeZone,
     pub alive: Carrier,
     pub overloaded: Arc<AtomicBool>,
+    pub outbox: Outbox,
 }
 
 /// What the gallery was loaded from: the store's state, and the date, since consents end with a day.
@@ -160,45 +162,49 @@ impl Reader {
         }
     }
 
-    fn refresh_gauges(&self) {
+    fn refresh_gauges(&mut self) {
         for (_, camera, state) in &self.cameras {
             self.metrics.camera_live.set(camera.as_str(), i64::from(*state.borrow() == CameraState::Live));
             self.metrics.camera_state.set(camera.as_str(), state.borrow().as_str(), &CameraState::NAMES);
         }
         self.metrics.gallery_customers.set(i64::try_from(self.gallery.snapshot().len()).unwrap_or(i64::MAX));
-        if let Ok(outbox) = self.store.outbox_status() {
-            self.metrics.outbox_depth.set(i64::try_from(outbox.depth).unwrap_or(i64::MAX));
-            self.metrics.outbox_dead.set(i64::try_from(outbox.dead).unwrap_or(i64::MAX));
-            let age_s = outbox.oldest_created_at.map_or(0, |at| self.clock.wall().at.duration_since(at).as_secs());
-            self.metrics.outbox_oldest_age.set(age_s.max(0));
+        let (outbox, metrics) = (self.outbox.health(), &self.metrics);
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.outbox_depth.set(number(outbox.depth));
+        metrics.outbox_dead.set(number(outbox.dead));
+        metrics.outbox_unlinked.set(number(outbox.unlinked));
+        metrics.outbox_oldest_age.set(number(outbox.oldest_age.unwrap_or_default().as_secs()));
+        metrics.crm_last_success.set(outbox.last_success.map_or(0, |at| at.as_second()));
+        let trouble = self.outbox.trouble();
+        for (name, is_it) in [
+            ("refused", trouble == Some(CrmTrouble::Refused)),
+            ("blocked", trouble == Some(CrmTrouble::Blocked)),
+            ("late", matches!(trouble, Some(CrmTrouble::Late { .. }))),
+        ] {
+            metrics.crm_trouble.set(name, i64::from(is_it));
         }
+        self.desk.crm_trouble(trouble);
     }
 }
 
 /// What `/health` is told.
 pub(super) fn health(
-    store: &Arc<Store>,
+    outbox: &Outbox,
     gallery: &GalleryHandle,
     clock: &Arc<dyn Clock>,
     pack: &str,
     supervision: &Supervision,
     overloaded: &Arc<AtomicBool>,
 ) -> Arc<dyn Fn() -> HealthReport + Send + Sync> {
-    let (store, gallery, clock) = (Arc::clone(store), gallery.clone(), Arc::clone(clock));
+    let (outbox, gallery, clock) = (outbox.clone(), gallery.clone(), Arc::clone(clock));
     let (pack, started, overloaded) = (pack.to_owned(), clock.monotonic(), Arc::clone(overloaded));
     let config_refused = Arc::clone(&supervision.config_refused);
     Arc::new(move || {
         let wall = clock.wall();
-        let status = store.outbox_status().unwrap_or_default();
-        let age = |created: jiff::Timestamp| Duration::try_from(wall.at.duration_since(created)).unwrap_or_default();
         HealthReport {
             pack: pack.clone(),
             customers: gallery.snapshot().len(),
-            outbox: OutboxHealth {
-                depth: status.depth,
-                oldest_age: status.oldest_created_at.map(age),
-                dead: status.dead,
-            },
+            outbox: outbox.health(),
             clock_synchronised: wall.synchronised,
             config_refused: config_refused.load(Ordering::Relaxed),
             overloaded: overloaded.load(Ordering::Acquire),

@@ -2,12 +2,14 @@
 //!
 //! What each part does is its own; which settings it gets is `app::settings`.
 
+mod courier;
 mod desk;
 mod load;
 pub mod passwords;
 mod places;
 mod pulse;
 pub mod settings;
+mod sync_desk;
 mod watch;
 
 pub use places::{Places, Unfound};
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::camera::{self, Camera, FrameSource, SourceError, newest_frames};
 use crate::clock::Clock;
+use crate::crm::Heartbeat;
 use crate::enrolment::load_gallery;
 use crate::gallery::GalleryHandle;
 use crate::greeter::{Counters, Desk};
@@ -57,7 +60,9 @@ pub struct Service {
     gallery: GalleryHandle,
     cameras: Vec<Camera>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    courier: std::thread::JoinHandle<()>,
     stop_cameras: Stopper,
+    stop_courier: Stopper,
     stop_web: Stopper,
     web: JoinHandle<Result<(), web::WebError>>,
     failed: Failure,
@@ -72,21 +77,33 @@ pub(crate) struct Failure {
 }
 
 /// Held by a thread while it works; a panic drops it too.
-pub(crate) struct OnDuty(Failure);
+pub(crate) struct OnDuty {
+    failure: Failure,
+    /// Whether the service has lost its purpose once this thread ends.
+    needed: bool,
+}
 
 impl Failure {
     fn on_duty(&self) -> OnDuty {
-        OnDuty(self.clone())
+        OnDuty { failure: self.clone(), needed: true }
+    }
+
+    /// For a thread that may end by itself.
+    fn only_panics(&self) -> OnDuty {
+        OnDuty { failure: self.clone(), needed: false }
     }
 }
 
 impl Drop for OnDuty {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.raised.store(true, Ordering::Release);
+        let panics = std::thread::panicking();
+        if panics {
+            self.failure.raised.store(true, Ordering::Release);
         }
         // A part that is gone leaves the service without its purpose: let the supervisor of services restart it.
-        self.0.stopper.stop();
+        if panics || self.needed {
+            self.failure.stopper.stop();
+        }
     }
 }
 
@@ -105,6 +122,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     let address = listener.local_addr().context("the web address cannot be read")?;
     let (stop_cameras, cameras_stop) = shutdown::channel();
     let (stop_web, web_stop) = shutdown::channel();
+    let (stop_courier, courier_stop) = shutdown::channel();
     let (stopper, asked) = shutdown::channel();
     let failed = Failure { raised: Arc::default(), stopper };
 
@@ -114,12 +132,15 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     let counters = Counters::new(desk.screens(), answers, entries);
     let pack = vision.pack().clone();
     let overloaded = Arc::new(AtomicBool::new(false));
+    let outbox = sync_desk::Outbox::new(&store, &clock, settings.crm.target.as_str());
     let parts = web::WebParts {
         counters: counters.clone(),
         languages: settings.desk.counters.iter().cloned().collect(),
         time_zone: settings.desk.time_zone.clone(),
         clock: Arc::clone(&clock),
-        health: desk::health(&store, &gallery, &clock, &pack.name, &supervision, &overloaded),
+        health: desk::health(&outbox, &gallery, &clock, &pack.name, &supervision, &overloaded),
+        sync: Arc::new(outbox.clone()),
+        stale_after: settings.crm.stale_after,
         metrics: Arc::clone(&metrics),
         host_names: vec![settings.device_name.clone()],
         limits: web::Limits::default(),
@@ -132,6 +153,20 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     drop(frames);
     let (sightings, seen) = std::sync::mpsc::sync_channel(SIGHTINGS);
     let pulse = Arc::new(pulse::Pulse::default());
+    let dispatch = courier::Dispatch {
+        store: Arc::clone(&store),
+        settings: settings.crm.clone(),
+        clock: Arc::clone(&clock),
+        time_zone: settings.desk.time_zone.clone(),
+        metrics: Arc::clone(&metrics),
+        heartbeat: heartbeat(
+            &settings,
+            &store,
+            &clock,
+            cameras.iter().map(|c| (c.id().to_string(), c.watch())).collect(),
+        ),
+        stop: courier_stop,
+    };
     let watcher = watch::Watcher {
         pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
         frames: newest,
@@ -157,12 +192,58 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         cameras: cameras.iter().map(|c| (c.counter().clone(), c.id().clone(), c.watch())).collect(),
         time_zone: settings.desk.time_zone.clone(),
         overloaded,
+        outbox,
     };
     let threads = vec![
         spawn("vision", failed.on_duty(), move || watcher.run())?,
         spawn("visits", failed.on_duty(), move || reader.run())?,
     ];
-    Ok(Service { address, counters, gallery, cameras, threads, stop_cameras, stop_web, web, failed, asked })
+    let courier = spawn("courier", failed.only_panics(), move || {
+        if let Err(error) = dispatch.run() {
+            tracing::error!("visits wait in the outbox: {error:#}");
+        }
+    })?;
+    Ok(Service {
+        address,
+        counters,
+        gallery,
+        cameras,
+        threads,
+        courier,
+        stop_cameras,
+        stop_courier,
+        stop_web,
+        web,
+        failed,
+        asked,
+    })
+}
+
+/// What the centre is told of this box.
+fn heartbeat(
+    settings: &Settings,
+    store: &Arc<Store>,
+    clock: &Arc<dyn Clock>,
+    cameras: Vec<(String, tokio::sync::watch::Receiver<camera::CameraState>)>,
+) -> Arc<dyn Fn() -> Heartbeat + Send + Sync> {
+    let (store, clock, device) = (Arc::clone(store), Arc::clone(clock), settings.device_name.clone());
+    Arc::new(move || {
+        let outbox = store.outbox_status().unwrap_or_default();
+        let at = clock.wall();
+        let sees =
+            |state: &camera::CameraState| matches!(state, camera::CameraState::Live | camera::CameraState::Ended);
+        Heartbeat {
+            device: device.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at,
+            cameras: cameras.iter().map(|(name, state)| (name.clone(), sees(&state.borrow()))).collect(),
+            outbox_depth: outbox.depth,
+            outbox_oldest: outbox
+                .oldest_created_at
+                .and_then(|oldest| Duration::try_from(at.at.duration_since(oldest)).ok()),
+            outbox_dead: outbox.dead,
+        }
+    })
 }
 
 fn start_cameras(
@@ -213,16 +294,19 @@ impl Service {
         self.asked.clone().asked().await;
     }
 
-    /// Stops in the order cameras, vision, visits, web, within a total limit. An error says that a part had
+    /// Stops in the order cameras, vision, visits, courier, web, within a total limit. An error says that a part had
     /// failed before, or did not stop in time.
     pub async fn stop(self) -> Result<()> {
         let raised = Arc::clone(&self.failed.raised);
-        let (cameras, threads) = (self.cameras, self.threads);
+        let (cameras, threads, courier, stop_courier) = (self.cameras, self.threads, self.courier, self.stop_courier);
         self.stop_cameras.stop();
         // The vision thread ends when the last camera has put its last frame, the desk when vision has ended.
         let stopped = tokio::task::spawn_blocking(move || {
             let all: Vec<bool> = cameras.into_iter().map(|camera| camera.join(STOP_LIMIT / 4)).collect();
             let threads_end = threads.into_iter().all(|thread| thread.join().is_ok());
+            // After the desk, which closes the visits; what it does not send now it sends after the next start.
+            stop_courier.stop();
+            let threads_end = courier.join().is_ok() && threads_end;
             threads_end && all.iter().all(|ended| *ended)
         });
         let in_time = tokio::time::timeout(STOP_LIMIT, stopped).await;

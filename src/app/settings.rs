@@ -13,6 +13,7 @@ use super::places::Unfound;
 use crate::camera::{CameraConfig, ImagesConfig, Login, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
+use crate::crm::CrmSettings;
 use crate::enrolment::EnrolmentRules;
 use crate::gallery::DecisionConfig;
 use crate::greeter::DeskConfig;
@@ -35,6 +36,7 @@ pub struct Settings {
     pub desk: DeskConfig,
     pub pipeline: PipelineConfig,
     pub cameras: Vec<(CameraConfig, SourceSpec)>,
+    pub crm: CrmSettings,
 }
 
 impl Settings {
@@ -61,7 +63,9 @@ impl Settings {
                 country: config.device.country,
                 hours: config.greeting,
                 visit: visit(config),
+                grace: config.crm.grace,
             },
+            crm: config.crm.clone(),
             pipeline: pipeline(config),
             cameras,
         })

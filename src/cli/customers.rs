@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::out;
+use super::{Given, out};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerId, Identifier, Purpose};
 use crate::enrolment;
@@ -36,7 +36,7 @@ enum CustomersCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Give an enrolled customer cards or phones by which they are greeted too
+    /// Give an enrolled customer cards, phones or e-mail addresses by which they are greeted, and found in the CRM
     #[command(after_help = "Examples:
   snova customers link 0193… --card 4820000123456
   snova customers link 0193… --phone +79123456789")]
@@ -45,7 +45,7 @@ enum CustomersCommand {
         #[command(flatten)]
         given: Given,
     },
-    /// Take cards or phones from a customer
+    /// Take cards, phones or e-mail addresses from a customer
     #[command(after_help = "Examples:
   snova customers unlink 0193… --card 4820000123456
   snova customers unlink 0193… --all")]
@@ -54,22 +54,12 @@ enum CustomersCommand {
         #[command(flatten)]
         given: Given,
         /// Every card and phone of theirs
-        #[arg(long, conflicts_with_all = ["card", "phone"])]
+        #[arg(long, conflicts_with_all = ["card", "phone", "email"])]
         all: bool,
     },
     /// Erase a customer for ever, everywhere on this box; the CRM is told
     #[command(after_help = "Examples:\n  snova customers erase 0193…")]
     Erase { id: CustomerId },
-}
-
-#[derive(Args)]
-struct Given {
-    /// A card's code as the scanner reads it; may be repeated
-    #[arg(long, value_name = "CODE")]
-    card: Vec<String>,
-    /// A phone number; may be repeated
-    #[arg(long, value_name = "NUMBER")]
-    phone: Vec<String>,
 }
 
 pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
@@ -100,7 +90,7 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
         }
         CustomersCommand::Link { id, given } => {
             let store = store.ok_or(StoreError::UnknownCustomer(id))?;
-            let given = given.identifiers(config)?;
+            let given = some(&given, config)?;
             store.add_identifiers(id, &given, clock.wall(), today)?;
             out::line(format_args!("customer {id} is greeted by {} now", listed(&given)));
         }
@@ -111,7 +101,7 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
                 out::line(format_args!("customer {id} has no card and no phone any more ({taken} taken)"));
                 return Ok(());
             }
-            for identifier in given.identifiers(config)? {
+            for identifier in some(&given, config)? {
                 if !store.remove_identifier(id, &identifier)? {
                     anyhow::bail!(
                         "customer {id} has no {} like that; look with `snova customers show {id}`",
@@ -133,12 +123,13 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
     Ok(())
 }
 
-impl Given {
-    fn identifiers(&self, config: &Config) -> Result<Vec<Identifier>> {
-        let given = super::identifiers(&self.card, &self.phone, config)?;
-        anyhow::ensure!(!given.is_empty(), "no card and no phone was given; give --card CODE or --phone NUMBER");
-        Ok(given)
-    }
+fn some(given: &Given, config: &Config) -> Result<Vec<Identifier>> {
+    let identifiers = given.identifiers(config)?;
+    anyhow::ensure!(
+        !identifiers.is_empty(),
+        "no card, phone or e-mail was given; give --card CODE, --phone NUMBER or --email ADDRESS"
+    );
+    Ok(identifiers)
 }
 
 fn listed(identifiers: &[Identifier]) -> String {
@@ -172,6 +163,14 @@ fn view(customer: &Customer, live: bool) -> serde_json::Value {
             "note": card.note,
             "visits": card.visits,
             "last_visit": card.last_visit.map(|at| at.to_string()),
+            "crm": card.crm.as_ref().map(|crm| json!({
+                "visits": crm.visits,
+                "last_visit": crm.last_visit.map(|at| at.to_string()),
+                "owner": crm.owner,
+                "offer": crm.offer,
+                "birthday": crm.birthday.map(|day| day.to_string()),
+                "as_of": crm.as_of.to_string(),
+            })),
         },
         "consent": {
             "live": live,

@@ -59,18 +59,14 @@ pub struct EnrolArgs {
     /// The customer did not agree that visits are sent to the CRM
     #[arg(long)]
     no_visit_records: bool,
-    /// A card's code as the scanner reads it; may be repeated
-    #[arg(long, value_name = "CODE")]
-    card: Vec<String>,
-    /// A phone number; may be repeated
-    #[arg(long, value_name = "NUMBER")]
-    phone: Vec<String>,
+    #[command(flatten)]
+    given_ids: super::Given,
     /// Enrol although the face resembles a customer who is enrolled already (twins)
     #[arg(long)]
     allow_similar: bool,
     /// Three or more photographs of the face from different days are best; none for a customer who is to be greeted
     /// by card or phone alone
-    #[arg(required_unless_present_any = ["card", "phone"], value_name = "PHOTO")]
+    #[arg(required_unless_present_any = ["card", "phone", "email"], value_name = "PHOTO")]
     photos: Vec<PathBuf>,
 }
 
@@ -80,7 +76,7 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
             "nobody is enrolled without a consent; give --consent-on YYYY-MM-DD and --consent-method (paper-form, signed-on-screen, own-device)"
         );
     };
-    let identifiers = super::identifiers(&args.card, &args.phone, config)?;
+    let identifiers = args.given_ids.identifiers(config)?;
     let mut purposes = Vec::new();
     purposes.extend((!args.photos.is_empty()).then_some(Purpose::Recognition));
     purposes.extend((!identifiers.is_empty()).then_some(Purpose::CardGreeting));

@@ -6,6 +6,7 @@ mod camera_child;
 mod cameras;
 mod check;
 mod completions;
+mod crm;
 mod customers;
 mod demo;
 mod enrol;
@@ -18,9 +19,11 @@ mod out;
 mod replay;
 mod run;
 pub mod setup;
+mod sync;
 mod truth;
 
 use std::collections::BTreeSet;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +71,10 @@ enum Command {
     Models(models::ModelsArgs),
     /// List the cameras of this box, plugged in and configured, or look through one
     Cameras(cameras::CamerasArgs),
+    /// Look at the configured CRM, give it its secrets, and say whose contact a customer is
+    Crm(crm::CrmArgs),
+    /// Look at the visits on their way to the CRM, and take given-up ones up again
+    Sync(sync::SyncArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
@@ -85,9 +92,9 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Done,
-    /// `snova check` found something that should be looked at.
+    /// `snova check` or `snova crm probe` found something that should be looked at; `snova sync status` too.
     Warnings,
-    /// `snova check` found something that keeps Snova from working.
+    /// They found something that keeps Snova, or the delivery, from working.
     Errors,
 }
 
@@ -114,6 +121,8 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Eval(args) => eval::run(&args, &config),
                 Command::Models(args) => models::run(&args, &config),
                 Command::Cameras(args) => cameras::run(args, &config),
+                Command::Crm(args) => return crm::run(args, &config),
+                Command::Sync(args) => return sync::run(args, &config),
                 Command::Setup(_)
                 | Command::Demo(_)
                 | Command::Check(_)
@@ -187,12 +196,46 @@ fn open_store(config: &Config) -> Result<Arc<Store>> {
     Ok(Arc::new(Store::open(&settings::store(config), Seal::plain())?))
 }
 
-/// Cards and phones as they were given, each once.
-fn identifiers(cards: &[String], phones: &[String], config: &Config) -> Result<Vec<Identifier>> {
-    let cards = cards.iter().map(|code| Identifier::card(code));
-    let phones = phones.iter().map(|number| Identifier::phone(number, config.device.country));
-    let all: BTreeSet<Identifier> = cards.chain(phones).collect::<Result<_, _>>()?;
-    Ok(all.into_iter().collect())
+/// Cards, phones and e-mail addresses as they were given.
+#[derive(clap::Args)]
+struct Given {
+    /// A card's code as the scanner reads it; may be repeated
+    #[arg(long, value_name = "CODE")]
+    card: Vec<String>,
+    /// A phone number; may be repeated
+    #[arg(long, value_name = "NUMBER")]
+    phone: Vec<String>,
+    /// An e-mail address, by which the CRM may know them; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    email: Vec<String>,
+}
+
+impl Given {
+    /// Each once.
+    fn identifiers(&self, config: &Config) -> Result<Vec<Identifier>> {
+        let cards = self.card.iter().map(|code| Identifier::card(code));
+        let phones = self.phone.iter().map(|number| Identifier::phone(number, config.device.country));
+        let emails = self.email.iter().map(|address| Identifier::email(address));
+        let all: BTreeSet<Identifier> = cards.chain(phones).chain(emails).collect::<Result<_, _>>()?;
+        Ok(all.into_iter().collect())
+    }
+}
+
+/// A secret of one line: asked for on a terminal, else read from standard input. It never stands on a command line,
+/// where every program of the machine could read it.
+fn read_secret(what: &str, most_bytes: usize) -> Result<String> {
+    let secret = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password(format!("{what}: ")).with_context(|| format!("the {what} cannot be asked for"))?
+    } else {
+        let mut piped = String::new();
+        let read = std::io::stdin().take(most_bytes as u64 + 3).read_to_string(&mut piped);
+        read.with_context(|| format!("the {what} cannot be read from standard input; send it as UTF-8 text"))?;
+        piped.trim_end_matches(['\n', '\r']).to_owned()
+    };
+    if secret.is_empty() || secret.len() > most_bytes || secret.chars().any(char::is_control) {
+        anyhow::bail!("this cannot be a {what}; give one line of at most {most_bytes} bytes");
+    }
+    Ok(secret)
 }
 
 fn system_clock() -> Arc<dyn Clock> {

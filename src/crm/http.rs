@@ -258,6 +258,11 @@ impl Request {
         self
     }
 
+    /// The body as it will be sent.
+    pub fn payload(&self) -> &[u8] {
+        self.body.as_ref().map(|(_, body)| body.as_slice()).unwrap_or_default()
+    }
+
     fn host(&self) -> String {
         let parsed = reqwest::Url::parse(&self.url).ok();
         parsed.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "the CRM".to_owned())

@@ -7,7 +7,9 @@
 mod contact;
 mod failure;
 mod http;
+mod named;
 mod record;
+mod refresh;
 mod settings;
 mod timer;
 mod token;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::entries::Strangers;
 use super::journal::{Journal, Write};
-use super::{AnswerError, CandidateCard, CounterState, Greeted, Present, Verdict};
+use super::{AnswerError, CandidateCard, CounterState, CrmTrouble, Greeted, Present, Verdict};
 use crate::camera::CameraState;
 use crate::clock::{Clock, Monotonic, WallTime};
 use crate::customer::{Country, Customer, CustomerId, Purpose, Sighting, VisitId};
@@ -32,6 +32,8 @@ pub struct DeskConfig {
     pub time_zone: TimeZone,
     pub hours: DayHours,
     pub visit: VisitConfig,
+    /// Between a visit's end and its way to the CRM; never shorter than the time to come back.
+    pub grace: Duration,
 }
 
 pub(super) struct Counter {
@@ -105,6 +107,14 @@ impl Desk {
     pub fn overloaded(&mut self, overloaded: bool) {
         for counter in self.counters.values_mut().filter(|c| c.state.overloaded != overloaded) {
             counter.state.overloaded = overloaded;
+            counter.publish();
+        }
+    }
+
+    /// What keeps visits from the CRM; `None` while they arrive, or where there is no CRM.
+    pub fn crm_trouble(&mut self, trouble: Option<CrmTrouble>) {
+        for counter in self.counters.values_mut().filter(|c| c.state.crm_trouble != trouble) {
+            counter.state.crm_trouble = trouble;
             counter.publish();
         }
     }
@@ -245,9 +255,11 @@ impl Desk {
                 let (id, customer, counter) = (*visit, *customer, counter.clone());
                 Some(Write::Open(VisitRecord { id, customer, counter, opened_at: at, how }))
             }
-            VisitEvent::Left { visit, recorded: true, .. } => {
-                Some(Write::Close { visit: *visit, at, deliver_after: later(at, self.config.visit.merge) })
-            }
+            VisitEvent::Left { visit, recorded: true, .. } => Some(Write::Close {
+                visit: *visit,
+                at,
+                deliver_after: later(at, self.config.visit.merge.max(self.config.grace)),
+            }),
             VisitEvent::Returned { visit, .. } => Some(Write::Reopen(*visit)),
             VisitEvent::Confirmed { visit, .. } => answered(visit, Recorded::Confirmed),
             VisitEvent::Rejected { visit, recorded: true, .. } => answered(visit, Recorded::Rejected),

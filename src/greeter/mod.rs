@@ -12,5 +12,6 @@ pub use desk::{Desk, DeskConfig};
 pub use entries::Entered;
 pub use journal::Journal;
 pub use state::{
-    Answer, AnswerError, CandidateCard, CounterState, Counters, Entry, EntryError, Greeted, Present, Verdict,
+    Answer, AnswerError, CandidateCard, CounterState, Counters, CrmTrouble, Entry, EntryError, Greeted, Present,
+    Verdict,
 };

@@ -23,6 +23,19 @@ pub struct CounterState {
     pub unsaved_visits: usize,
     /// Whether the box looks at a live camera too rarely to be quick: names come late.
     pub overloaded: bool,
+    /// Why visits do not reach the company's CRM, if they do not.
+    pub crm_trouble: Option<CrmTrouble>,
+}
+
+/// What keeps visits from the CRM, as far as a cashier can use it. No visit is lost meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrmTrouble {
+    /// The CRM does not accept the box's login; a person must mend it.
+    Refused,
+    /// The CRM takes nothing from the box for hours: its plan, a limit, a right that is missing.
+    Blocked,
+    /// The CRM does not answer, or not fast enough: the oldest visit has waited since then.
+    Late { since: Timestamp },
 }
 
 /// One person at the counter whom the screen may name.
@@ -37,6 +50,7 @@ pub struct Present {
 
 /// The certain and the uncertain case; there is no third, strangers are not shown.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a counter has a handful of them, and nearly all are matches")]
 pub enum Greeted {
     Match {
         customer: CustomerId,

@@ -207,9 +207,14 @@ impl Store {
                     tx.execute("UPDATE outbox SET state = 'new', not_before = NULL WHERE state = 'dead'", [])?
                 }
             };
-            tx.execute("UPDATE sync_state SET blocked_until = NULL, wakes = wakes + 1", [])?;
+            wake(tx)?;
             Ok(taken)
         })
+    }
+
+    /// Ends the rest of a delivery that waits out a failure: what it failed at may have been mended.
+    pub fn wake_delivery(&self) -> Result<(), StoreError> {
+        self.write(wake)
     }
 
     /// Forgets one given-up event: the CRM will never have it. `false` when no given-up event has this id.
@@ -218,6 +223,11 @@ impl Store {
             Ok(tx.execute("DELETE FROM outbox WHERE state = 'dead' AND event = ?1", params![key(event)])? > 0)
         })
     }
+}
+
+fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
+    tx.execute("UPDATE sync_state SET blocked_until = NULL, wakes = wakes + 1", [])?;
+    Ok(())
 }
 
 struct Waiting {

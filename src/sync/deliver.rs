@@ -150,7 +150,11 @@ impl Courier {
                 if failure.class == FailureClass::Transient {
                     self.batch = (self.batch / 2).max(1);
                 }
-                if let [only] = piece.as_slice() {
+                // One that fails alone while all was well is suspected itself; in an outage nothing is held against it.
+                let well = self.parts.store.sync_state()?.failing_since.is_none();
+                if let [only] = piece.as_slice()
+                    && (well || failure.class == FailureClass::Poison)
+                {
                     let conclusion = self.after_failure(only.record.key, only.attempts, &failure)?;
                     self.write(vec![(only.record.key, conclusion)])?;
                     if failure.class == FailureClass::Poison {

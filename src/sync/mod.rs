@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-pub use link::{Linked, link_customer};
+pub use deliver::about_to_be_sent;
+pub use link::{LinkError, Linked, link_customer};
 pub use secrets::StoreSecrets;
 
 use self::backoff::Backoff;

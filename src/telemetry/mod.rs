@@ -109,10 +109,17 @@ pub struct Metrics {
     pub outbox_oldest_age: Gauge,
     /// Events that were refused for good and wait for a person.
     pub outbox_dead: Gauge,
-    /// What became of events: recorded, already_there, void, erased, refused.
+    /// Customers without a contact in the CRM: their visits wait.
+    pub outbox_unlinked: Gauge,
+    /// Events that the CRM has, by how that came: recorded, already_there, void, erased; and refused for good.
     pub crm_deliveries: Labelled<Counter>,
-    /// Failures of the whole delivery, by class.
+    /// Requests to the CRM that failed, by class: throttled, auth, transient, poison, tenant-blocked, unlinked.
     pub crm_failures: Labelled<Counter>,
+    /// When the CRM last took something, in seconds since 1970; 0 before it ever did.
+    pub crm_last_success: Gauge,
+    /// 1 while this keeps visits from the CRM, else 0: refused, blocked, late. A login that is refused is not tried
+    /// again, so no counter tells of it.
+    pub crm_trouble: Labelled<Gauge>,
     /// Visits that were shown and are not on the disk yet.
     pub unsaved_visits: Gauge,
     /// 1 while the camera gives pictures, else 0.
@@ -149,8 +156,11 @@ impl Metrics {
             outbox_depth: Gauge::default(),
             outbox_oldest_age: Gauge::default(),
             outbox_dead: Gauge::default(),
+            outbox_unlinked: Gauge::default(),
             crm_deliveries: Labelled::by("outcome"),
             crm_failures: Labelled::by("class"),
+            crm_last_success: Gauge::default(),
+            crm_trouble: Labelled::by("trouble"),
             unsaved_visits: Gauge::default(),
             camera_live: Labelled::by("camera"),
             camera_state: States::default(),
@@ -185,6 +195,16 @@ impl Metrics {
             self.outbox_oldest_age.clone(),
         );
         r.register("outbox_dead", "Events refused for good", self.outbox_dead.clone());
+        r.register("outbox_unlinked", "Customers without a contact in the CRM", self.outbox_unlinked.clone());
+        r.register("crm_deliveries", "Events settled with the CRM", self.crm_deliveries.family.clone());
+        r.register("crm_failures", "Failed requests to the CRM", self.crm_failures.family.clone());
+        r.register_with_unit(
+            "crm_last_success_timestamp",
+            "When the CRM last took something",
+            Unit::Seconds,
+            self.crm_last_success.clone(),
+        );
+        r.register("crm_trouble", "1 while this keeps visits from the CRM", self.crm_trouble.family.clone());
         r.register("unsaved_visits", "Visits not on the disk yet", self.unsaved_visits.clone());
         r.register("camera_state", "1 for the state a camera is in", self.camera_state.0.clone());
         r.register("config_refused", "1 while the last good configuration holds", self.config_refused.clone());
@@ -225,6 +245,11 @@ mod tests {
         metrics.outbox_depth.set(4);
         metrics.outbox_oldest_age.set(90);
         metrics.outbox_dead.set(2);
+        metrics.outbox_unlinked.set(5);
+        metrics.crm_deliveries.inc("already_there");
+        metrics.crm_failures.inc("tenant-blocked");
+        metrics.crm_last_success.set(1_778_583_600);
+        metrics.crm_trouble.set("refused", 1);
         metrics.unsaved_visits.set(1);
         metrics.camera_live.set("till-1", 1);
         metrics.camera_state.set("till-1", "live", &["live", "lost"]);
@@ -247,6 +272,11 @@ mod tests {
             "snova_outbox_depth 4",
             "snova_outbox_oldest_age_seconds 90",
             "snova_outbox_dead 2",
+            "snova_outbox_unlinked 5",
+            "snova_crm_deliveries_total{outcome=\"already_there\"} 1",
+            "snova_crm_failures_total{class=\"tenant-blocked\"} 1",
+            "snova_crm_last_success_timestamp_seconds 1778583600",
+            "snova_crm_trouble{trouble=\"refused\"} 1",
             "snova_unsaved_visits 1",
             "snova_camera_live{camera=\"till-1\"} 1",
             "snova_camera_state{camera=\"till-1\",state=\"live\"} 1",

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use tokio::sync::watch;
 
+use super::card::Today;
 use super::error::Problem;
 use super::routes::Site;
 use super::stream;
@@ -35,14 +36,14 @@ pub async fn picture(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<CounterView>, Problem> {
     let Path(name) = path?;
-    Ok(current(site.named(&name)?))
+    Ok(current(&site, site.named(&name)?))
 }
 
 /// Who is at the counter now, on a box that has only one.
 #[utoipa::path(get, path = "/api/v1/counter", tag = "counters",
     responses((status = 200, body = CounterView), (status = 404, body = ErrorBody)))]
 pub async fn only_picture(State(site): State<Arc<Site>>) -> Result<Json<CounterView>, Problem> {
-    Ok(current(site.only()?))
+    Ok(current(&site, site.only()?))
 }
 
 /// The picture as `event: counter`, at once and at every change, with `event: ping` in between.
@@ -57,7 +58,7 @@ pub async fn events(
 ) -> Result<Response, Problem> {
     let Path(name) = path?;
     let (counter, pictures) = site.named(&name)?;
-    stream::open(&site, counter, pictures)
+    stream::open(site, counter, pictures)
 }
 
 /// The stream of the only counter.
@@ -66,11 +67,11 @@ pub async fn events(
               (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn only_events(State(site): State<Arc<Site>>) -> Result<Response, Problem> {
     let (counter, pictures) = site.only()?;
-    stream::open(&site, counter, pictures)
+    stream::open(site, counter, pictures)
 }
 
-fn current((counter, pictures): Watched) -> Json<CounterView> {
-    let view = CounterView::of(&counter, &pictures.borrow());
+fn current(site: &Site, (counter, pictures): Watched) -> Json<CounterView> {
+    let view = CounterView::of(&counter, &pictures.borrow(), &Today::of(&site.parts));
     Json(view)
 }
 

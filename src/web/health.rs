@@ -1,6 +1,6 @@
 //! Whether the box does its work, for monitoring: /health and /metrics.
 //!
-//! Cameras and unsaved visits are read from the counters; the rest is told by the composition root.
+//! Cameras, unsaved visits and what keeps them from the CRM are read from the counters; the rest is told by the composition root.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Problem;
 use super::routes::Site;
-use super::view::{CameraStateView, CameraView, ErrorBody};
-
-/// A store that does not answer for so long is a trouble of its own.
-const PATIENCE: Duration = Duration::from_secs(3);
+use super::turn::in_turn;
+use super::view::{CameraStateView, CameraView, ErrorBody, wire_time};
+use crate::greeter::CrmTrouble;
 
 /// What the counters cannot tell.
 #[derive(Clone, Debug)]
@@ -39,18 +39,33 @@ pub struct HealthReport {
 /// Events on their way to the CRM.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxHealth {
+    /// The kind of CRM, as the configuration names it: `none`, `webhook`, …
+    pub crm: String,
+    /// Whether the CRM answered when it was last asked.
+    pub connected: bool,
     pub depth: u64,
     /// Of the event that has waited longest.
     pub oldest_age: Option<Duration>,
     /// Events that were refused for good and wait for a person.
     pub dead: u64,
+    /// Customers without a contact in the CRM: their visits wait.
+    pub unlinked: u64,
+    /// When the CRM last took something.
+    pub last_success: Option<Timestamp>,
+    /// Of the last failure, until something succeeds again: throttled, auth, transient, …
+    pub error_class: Option<&'static str>,
+    /// That failure in our own words; no secret, and nothing about a person.
+    pub error: Option<String>,
+    /// Until when nothing is sent, because the CRM wants to be left alone.
+    pub blocked_until: Option<Timestamp>,
 }
 
 /// Whether the box does its work.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthView {
     status: HealthStatus,
-    /// What is wrong: camera_lost, writes_delayed, config_refused, overloaded.
+    /// What is wrong. With one of camera_lost, writes_delayed, config_refused, overloaded the status is `trouble`; with
+    /// none but crm_refused, crm_blocked, crm_late, dead_letters it is `degraded`.
     troubles: Vec<Trouble>,
     version: &'static str,
     pack: String,
@@ -66,6 +81,8 @@ pub struct HealthView {
 #[serde(rename_all = "snake_case")]
 enum HealthStatus {
     Fine,
+    /// It greets and records; visits do not reach the CRM as they should.
+    Degraded,
     Trouble,
 }
 
@@ -76,27 +93,84 @@ enum Trouble {
     WritesDelayed,
     ConfigRefused,
     Overloaded,
+    /// The CRM does not accept the login.
+    CrmRefused,
+    /// The CRM takes nothing for hours.
+    CrmBlocked,
+    /// Visits wait too long for the CRM.
+    CrmLate,
+    /// Events were refused for good and wait for a person.
+    DeadLetters,
 }
 
+impl Trouble {
+    /// What lies with the CRM is listed and is no reason to take the box for broken: it greets, and no visit is lost.
+    fn breaks_the_box(&self) -> bool {
+        match self {
+            Self::CameraLost | Self::WritesDelayed | Self::ConfigRefused | Self::Overloaded => true,
+            Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters => false,
+        }
+    }
+}
+
+/// Events on their way to the CRM.
 #[derive(Debug, Serialize, ToSchema)]
-struct OutboxView {
+pub struct OutboxView {
+    /// The kind of CRM; `none` where there is none.
+    #[schema(example = "bitrix24")]
+    crm: String,
+    /// Whether the CRM answered when it was last asked.
+    connected: bool,
+    /// Events that the CRM has not confirmed yet, without the dead ones.
     depth: u64,
     oldest_age_s: Option<u64>,
+    /// Events that were refused for good and wait for a person.
     dead: u64,
+    /// Customers without a contact in the CRM: their visits wait.
+    unlinked: u64,
+    /// When the CRM last took something.
+    #[schema(format = DateTime)]
+    last_success: Option<String>,
+    /// Of the last failure, until something succeeds again.
+    #[schema(example = "auth")]
+    error_class: Option<&'static str>,
+    /// What is wrong and what to do.
+    error: Option<String>,
+    /// Until when nothing is sent, because the CRM wants to be left alone.
+    #[schema(format = DateTime)]
+    blocked_until: Option<String>,
 }
 
-/// 200 when the box does its work, 503 when a camera is lost, visits are not being written, or the box is too slow for
-/// its cameras.
+impl OutboxView {
+    pub fn of(outbox: OutboxHealth) -> Self {
+        Self {
+            crm: outbox.crm,
+            connected: outbox.connected,
+            depth: outbox.depth,
+            oldest_age_s: outbox.oldest_age.map(|age| age.as_secs()),
+            dead: outbox.dead,
+            unlinked: outbox.unlinked,
+            last_success: outbox.last_success.map(wire_time),
+            error_class: outbox.error_class,
+            error: outbox.error,
+            blocked_until: outbox.blocked_until.map(wire_time),
+        }
+    }
+}
+
+/// 200 when the box does its work, 503 when a camera is lost, visits are not being written, the configuration cannot
+/// be used, or the box is too slow for its cameras. What lies with the CRM (crm_refused, crm_blocked, crm_late,
+/// dead_letters) is among the troubles and leaves it at 200: the box greets and keeps every visit, and whoever
+/// restarts boxes or sends screens elsewhere after a 503 would mend nothing.
 #[utoipa::path(get, path = "/health", tag = "operation",
     responses((status = 200, body = HealthView), (status = 503, body = HealthView),
               (status = 504, body = ErrorBody, description = "The store does not answer")))]
 pub async fn health(State(site): State<Arc<Site>>) -> Result<(StatusCode, Json<HealthView>), Problem> {
-    let report = tokio::time::timeout(PATIENCE, ask(&site)).await.ok().flatten().ok_or_else(|| {
-        Problem::new(StatusCode::GATEWAY_TIMEOUT, "store_silent", "the store did not answer in time; see the log")
-    })?;
+    let report = Arc::clone(&site.parts.health);
+    let report = in_turn(&site.health_turn, move || report()).await?;
     let view = view_of(&site, report);
     let status = match view.status {
-        HealthStatus::Fine => StatusCode::OK,
+        HealthStatus::Fine | HealthStatus::Degraded => StatusCode::OK,
         HealthStatus::Trouble => StatusCode::SERVICE_UNAVAILABLE,
     };
     Ok((status, Json(view)))
@@ -109,24 +183,15 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], site.parts.metrics.encode())
 }
 
-/// One question at a time: a stuck disk must not eat a thread for each poll.
-async fn ask(site: &Site) -> Option<HealthReport> {
-    let turn = site.health_turn.clone().lock_owned().await;
-    let report = site.parts.health.clone();
-    let asked = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        report()
-    });
-    asked.await.ok()
-}
-
 fn view_of(site: &Site, report: HealthReport) -> HealthView {
     let mut cameras = Vec::new();
     let mut unsaved_visits = 0;
+    let mut crm = None;
     for counter in site.parts.counters.names() {
         let Some(pictures) = site.parts.counters.watch(counter) else { continue };
         let state = pictures.borrow();
         unsaved_visits += state.unsaved_visits;
+        crm = crm.or(state.crm_trouble);
         cameras.extend(state.cameras.iter().map(|(camera, state)| CameraView::of(camera, state)));
     }
     let mut troubles = Vec::new();
@@ -145,19 +210,29 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     if report.overloaded {
         troubles.push(Trouble::Overloaded);
     }
+    // As the screens are told it, so that an operator and a cashier never hear two different things.
+    troubles.extend(crm.map(|trouble| match trouble {
+        CrmTrouble::Refused => Trouble::CrmRefused,
+        CrmTrouble::Blocked => Trouble::CrmBlocked,
+        CrmTrouble::Late { .. } => Trouble::CrmLate,
+    }));
+    if report.outbox.dead > 0 {
+        troubles.push(Trouble::DeadLetters);
+    }
+    let status = match troubles.as_slice() {
+        [] => HealthStatus::Fine,
+        some if some.iter().any(Trouble::breaks_the_box) => HealthStatus::Trouble,
+        _ => HealthStatus::Degraded,
+    };
     HealthView {
-        status: if troubles.is_empty() { HealthStatus::Fine } else { HealthStatus::Trouble },
+        status,
         troubles,
         version: env!("CARGO_PKG_VERSION"),
         pack: report.pack,
         gallery_customers: report.customers,
         cameras,
         unsaved_visits,
-        outbox: OutboxView {
-            depth: report.outbox.depth,
-            oldest_age_s: report.outbox.oldest_age.map(|age| age.as_secs()),
-            dead: report.outbox.dead,
-        },
+        outbox: OutboxView::of(report.outbox),
         clock_synchronised: report.clock_synchronised,
         uptime_s: report.uptime.as_secs(),
     }

@@ -4,6 +4,7 @@
 //! nothing. Every type on the wire is this room's own (`view`), so no domain type can leak by a derive.
 
 mod answer;
+mod card;
 mod counters;
 mod entry;
 mod error;
@@ -13,6 +14,8 @@ mod page;
 mod routes;
 mod server;
 mod stream;
+mod sync;
+mod turn;
 mod view;
 mod words;
 
@@ -31,6 +34,7 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::Metrics;
 
 pub use health::{HealthReport, OutboxHealth};
+pub use sync::{DeadLetter, SyncDesk, SyncError};
 
 /// What the screens are made of.
 pub struct WebParts {
@@ -42,12 +46,19 @@ pub struct WebParts {
     pub clock: Arc<dyn Clock>,
     /// May block for a while (it reads the store): it is called off the runtime's threads, one at a time.
     pub health: Arc<dyn Fn() -> HealthReport + Send + Sync>,
+    /// The outbox in the hands of an operator.
+    pub sync: Arc<dyn SyncDesk>,
+    /// How long after the CRM was last heard of a customer their card is said to be old.
+    pub stale_after: Duration,
     pub metrics: Arc<Metrics>,
     /// Names by which browsers reach this box, besides IP addresses and `localhost`. A request under any other
     /// name is refused, or a web site could point its own name at the box and read the screen.
     pub host_names: Vec<String>,
     pub limits: Limits,
 }
+
+/// A card of the CRM that is older is said to be old, unless the configuration says otherwise.
+pub const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How much of the box the web may take.
 #[derive(Clone, Copy, Debug)]

@@ -8,14 +8,15 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::Problem;
 use super::stream::Ping;
-use super::{WebParts, answer, counters, entry, guard, health, page};
+use super::turn::Turn;
+use super::{WebParts, answer, counters, entry, guard, health, page, sync};
 use crate::face::CounterId;
 use crate::i18n::Language;
 use crate::shutdown::Shutdown;
@@ -27,7 +28,8 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 pub struct Site {
     pub parts: WebParts,
     pub streams: Arc<Semaphore>,
-    pub health_turn: Arc<Mutex<()>>,
+    pub health_turn: Turn,
+    pub sync_turn: Turn,
     pub shutdown: Shutdown,
     openapi: String,
 }
@@ -67,6 +69,11 @@ pub fn router(parts: WebParts, shutdown: Shutdown) -> Router {
         .routes(routes!(answer::answer))
         .routes(routes!(entry::enter))
         .routes(routes!(entry::enter_only))
+        .routes(routes!(sync::report))
+        .routes(routes!(sync::dead))
+        .routes(routes!(sync::retry))
+        .routes(routes!(sync::retry_all))
+        .routes(routes!(sync::discard))
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))
         .routes(routes!(openapi))
@@ -74,6 +81,7 @@ pub fn router(parts: WebParts, shutdown: Shutdown) -> Router {
     let site = Arc::new(Site {
         streams: Arc::new(Semaphore::new(parts.limits.streams)),
         health_turn: Arc::default(),
+        sync_turn: Arc::default(),
         shutdown,
         openapi: document.to_json().unwrap_or_else(|error| {
             tracing::error!(%error, "web: the OpenAPI document cannot be written");

@@ -14,14 +14,13 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use utoipa::ToSchema;
 
+use super::card::Today;
 use super::error::Problem;
 use super::page;
 use super::routes::Site;
 use super::view::CounterView;
-use crate::clock::Clock;
 use crate::face::CounterId;
 use crate::greeter::CounterState;
-use crate::shutdown::Shutdown;
 
 /// After how long a browser tries again by itself.
 const RETRY: Duration = Duration::from_secs(1);
@@ -42,15 +41,14 @@ pub struct Ping {
 struct Screen {
     counter: CounterId,
     pictures: watch::Receiver<Arc<CounterState>>,
-    clock: Arc<dyn Clock>,
+    site: Arc<Site>,
     pings: Interval,
-    shutdown: Shutdown,
     fresh: bool,
     _place: OwnedSemaphorePermit,
 }
 
 pub fn open(
-    site: &Site,
+    site: Arc<Site>,
     counter: CounterId,
     pictures: watch::Receiver<Arc<CounterState>>,
 ) -> Result<Response, Problem> {
@@ -59,15 +57,7 @@ pub fn open(
     })?;
     let mut pings = tokio::time::interval(site.parts.limits.ping.max(SHORTEST_PING));
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let screen = Screen {
-        counter,
-        pictures,
-        clock: site.parts.clock.clone(),
-        pings,
-        shutdown: site.shutdown.clone(),
-        fresh: true,
-        _place: place,
-    };
+    let screen = Screen { counter, pictures, site, pings, fresh: true, _place: place };
     Ok(Sse::new(unfold(screen, next)).into_response())
 }
 
@@ -78,7 +68,7 @@ async fn next(mut screen: Screen) -> Option<(Result<Event, Infallible>, Screen)>
         tokio::select! {
             // The stop first, or a busy counter could hide it.
             biased;
-            () = screen.shutdown.clone().asked() => return None,
+            () = screen.site.shutdown.clone().asked() => return None,
             changed = screen.pictures.changed() => {
                 // The greeter is gone: the stream ends, and the page says that it knows nothing any more.
                 changed.ok()?;
@@ -98,12 +88,12 @@ async fn next(mut screen: Screen) -> Option<(Result<Event, Infallible>, Screen)>
 
 impl Screen {
     fn picture(&mut self) -> Result<Event, axum::Error> {
-        let view = CounterView::of(&self.counter, &self.pictures.borrow_and_update());
+        let view = CounterView::of(&self.counter, &self.pictures.borrow_and_update(), &Today::of(&self.site.parts));
         Event::default().event("counter").json_data(view)
     }
 
     fn ping(&self) -> Result<Event, axum::Error> {
-        let now = self.clock.wall().at.to_string();
+        let now = self.site.parts.clock.wall().at.to_string();
         Event::default().event("ping").json_data(Ping { now, build: page::build() })
     }
 }

@@ -7,10 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::card::{CardView, Today};
 use crate::camera::CameraState;
-use crate::customer::{Card, PersonName};
+use crate::customer::PersonName;
 use crate::face::{CameraId, CounterId};
-use crate::greeter::{CounterState, Greeted, Present};
+use crate::greeter::{CounterState, CrmTrouble, Greeted, Present};
 
 /// The counters of this box.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +41,28 @@ pub struct CounterView {
     pub unsaved_visits: usize,
     /// Whether the box looks at a camera too rarely to be quick: names may come late.
     pub overloaded: bool,
+    /// Why visits do not reach the company's CRM, if they do not. Greeting goes on, and no visit is lost.
+    pub crm_trouble: Option<CrmTroubleView>,
+}
+
+/// What keeps visits from the CRM.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CrmTroubleView {
+    pub kind: CrmTroubleKind,
+    /// For `late`: since when the oldest visit waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+}
+
+/// `refused`: the CRM does not accept the box's login. `blocked`: the CRM takes nothing from the box for hours (its
+/// plan, a limit, a missing right). `late`: it does not answer, or not fast enough.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CrmTroubleKind {
+    Refused,
+    Blocked,
+    Late,
 }
 
 /// Somebody the screen may name.
@@ -91,20 +114,6 @@ pub struct CandidateView {
     pub name: NameView,
 }
 
-/// The facts beside the greeting.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CardView {
-    #[schema(example = "Золотая карта")]
-    pub tier: Option<String>,
-    /// What the customer asked the shop to remember.
-    #[schema(example = "берёт без сахара")]
-    pub note: Option<String>,
-    /// Visits before this one.
-    pub visits: u32,
-    #[schema(format = DateTime)]
-    pub last_visit: Option<String>,
-}
-
 /// Whether a camera sees.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CameraView {
@@ -149,19 +158,20 @@ pub struct ErrorView {
 }
 
 impl CounterView {
-    pub fn of(counter: &CounterId, state: &CounterState) -> Self {
+    pub fn of(counter: &CounterId, state: &CounterState, today: &Today) -> Self {
         Self {
             counter: counter.to_string(),
-            present: state.present.iter().map(PresentView::of).collect(),
+            present: state.present.iter().map(|present| PresentView::of(present, today)).collect(),
             cameras: state.cameras.iter().map(|(camera, state)| CameraView::of(camera, state)).collect(),
             unsaved_visits: state.unsaved_visits,
             overloaded: state.overloaded,
+            crm_trouble: state.crm_trouble.as_ref().map(CrmTroubleView::of),
         }
     }
 }
 
 impl PresentView {
-    fn of(present: &Present) -> Self {
+    fn of(present: &Present, today: &Today) -> Self {
         let view = Self {
             visit_id: present.visit.0,
             decision: DecisionView::Maybe,
@@ -179,7 +189,7 @@ impl PresentView {
                 customer_id: Some(customer.0),
                 greeting: Some(greeting.clone()),
                 name: Some(NameView::of(name)),
-                card: Some(CardView::of(card)),
+                card: Some(CardView::of(card, today)),
                 ..view
             },
             Greeted::Maybe { candidates } => {
@@ -199,14 +209,14 @@ impl NameView {
     }
 }
 
-impl CardView {
-    fn of(card: &Card) -> Self {
-        Self {
-            tier: card.tier.clone(),
-            note: card.note.clone(),
-            visits: card.visits,
-            last_visit: card.last_visit.map(wire_time),
-        }
+impl CrmTroubleView {
+    fn of(trouble: &CrmTrouble) -> Self {
+        let (kind, since) = match trouble {
+            CrmTrouble::Refused => (CrmTroubleKind::Refused, None),
+            CrmTrouble::Blocked => (CrmTroubleKind::Blocked, None),
+            CrmTrouble::Late { since } => (CrmTroubleKind::Late, Some(wire_time(*since))),
+        };
+        Self { kind, since }
     }
 }
 
@@ -225,7 +235,7 @@ impl CameraView {
 }
 
 /// RFC 3339, UTC, whole seconds: finer would only be noise to a cashier.
-fn wire_time(at: Timestamp) -> String {
+pub fn wire_time(at: Timestamp) -> String {
     let whole = Timestamp::from_second(at.as_second()).unwrap_or(at);
     whole.to_string()
 }

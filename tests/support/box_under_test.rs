@@ -137,6 +137,7 @@ impl BoxUnderTest {
             time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").expect("the zone is known"),
             hours: DayHours::default(),
             visit: VisitConfig::default(),
+            grace: Duration::ZERO,
         };
         let desk = Desk::new(config, Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
         let screen = desk.screens().remove(&till()).expect("the desk has its counter");

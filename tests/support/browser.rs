@@ -48,7 +48,7 @@ impl Drop for Driver {
 impl Browser {
     pub async fn open() -> Self {
         let (driver, port) = start_driver();
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let http = crate::http_client::builder().build().expect("an HTTP client");
         let profile = tempfile::tempdir().expect("a directory for the profile");
         let arguments = [
             "--headless=new".to_owned(),

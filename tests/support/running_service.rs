@@ -73,7 +73,7 @@ pub async fn start_with(
 
 /// What a screen is told at `address` now.
 pub async fn picture(address: impl std::fmt::Display) -> Option<Value> {
-    let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+    let http = crate::http_client::builder().build().expect("an HTTP client");
     let answer = http.get(format!("http://{address}/api/v1/counter")).send().await.ok()?;
     answer.json().await.ok()
 }

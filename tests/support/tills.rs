@@ -132,7 +132,7 @@ pub fn still(folder: PathBuf, fps: f64) -> SourceSpec {
 }
 
 pub fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("an HTTP client")
+    crate::http_client::builder().build().expect("an HTTP client")
 }
 
 /// Gives a card or phone at a counter over the API; what came back.

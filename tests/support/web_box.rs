@@ -15,7 +15,7 @@ use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Entry, Entry
 use snova::i18n::Language;
 use snova::shutdown::{self, Stopper};
 use snova::telemetry::Metrics;
-use snova::web::{self, HealthReport, Limits, OutboxHealth, WebError, WebParts};
+use snova::web::{self, DeadLetter, HealthReport, Limits, OutboxHealth, SyncDesk, SyncError, WebError, WebParts};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -65,6 +65,8 @@ impl TestBox {
             time_zone: jiff::tz::TimeZone::get("Europe/Kyiv").unwrap(),
             clock: Arc::new(SimulatedClock::starting_at(at(NOW))),
             health: Arc::new(report),
+            sync: Arc::new(OneDead),
+            stale_after: web::STALE_AFTER,
             metrics: metrics.clone(),
             host_names: vec!["till.shop.lan".to_owned()],
             limits: Limits::default(),
@@ -115,6 +117,40 @@ impl TestBox {
     }
 }
 
+/// An outbox with one dead letter, of which everything may be decided.
+struct OneDead;
+
+impl SyncDesk for OneDead {
+    fn report(&self) -> Result<OutboxHealth, SyncError> {
+        Ok(outbox())
+    }
+
+    fn dead(&self, _most: usize) -> Result<Vec<DeadLetter>, SyncError> {
+        Ok(vec![DeadLetter {
+            event: visit(7).0,
+            kind: "visit".to_owned(),
+            visit: Some(visit(6).0),
+            customer: customer(6).0,
+            created_at: at(NOW),
+            attempts: 2,
+            error_class: Some("poison".to_owned()),
+            error: None,
+        }])
+    }
+
+    fn retry(&self, _event: uuid::Uuid) -> Result<(), SyncError> {
+        Ok(())
+    }
+
+    fn retry_all(&self) -> Result<u64, SyncError> {
+        Ok(1)
+    }
+
+    fn discard(&self, _event: uuid::Uuid) -> Result<(), SyncError> {
+        Ok(())
+    }
+}
+
 pub fn in_language(language: Language, counter: &str) -> impl FnOnce(&mut WebParts) {
     move |parts| {
         parts.languages.insert(CounterId::new(counter), language);
@@ -125,11 +161,22 @@ pub fn report() -> HealthReport {
     HealthReport {
         pack: "opencv-zoo".to_owned(),
         customers: 120,
-        outbox: OutboxHealth { depth: 3, oldest_age: Some(Duration::from_secs(90)), dead: 0 },
+        outbox: outbox(),
         clock_synchronised: true,
         config_refused: false,
         overloaded: false,
         uptime: Duration::from_secs(86_400),
+    }
+}
+
+pub fn outbox() -> OutboxHealth {
+    OutboxHealth {
+        crm: "salesforce".to_owned(),
+        connected: true,
+        depth: 3,
+        oldest_age: Some(Duration::from_secs(90)),
+        last_success: Some(at("2026-05-12T11:06:40.5Z")),
+        ..OutboxHealth::default()
     }
 }
 
@@ -156,7 +203,7 @@ pub fn lost(camera: &str) -> (CameraId, CameraState) {
 }
 
 pub fn nobody() -> CounterState {
-    CounterState { present: Vec::new(), cameras: vec![live("till-1-front")], unsaved_visits: 0, overloaded: false }
+    CounterState { present: Vec::new(), cameras: vec![live("till-1-front")], ..CounterState::default() }
 }
 
 pub fn with(present: Vec<Present>) -> CounterState {

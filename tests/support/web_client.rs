@@ -17,7 +17,7 @@ use crate::web_box::{SOON, TestBox};
 pub const SHORT: Duration = Duration::from_millis(200);
 
 pub fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap()
+    crate::http_client::builder().timeout(SOON).build().unwrap()
 }
 
 pub fn get(shop: &TestBox, path: &str) -> RequestBuilder {

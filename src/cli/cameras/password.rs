@@ -2,9 +2,7 @@
 //!
 //! How it is kept is `crate::store`'s and `crate::vault`'s.
 
-use std::io::{IsTerminal, Read};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::configured;
@@ -55,23 +53,8 @@ pub fn run(args: &PasswordArgs, config: &Config) -> Result<()> {
     if network.user.is_none() {
         anyhow::bail!("the camera \"{}\" has no user; add user = \"…\" to its [[counter.camera]]", camera.name);
     }
-    let password = read()?;
+    let password = cli::read_secret("password", MOST_BYTES)?;
     passwords::keep(&*cli::open_store(config)?, &camera.name, &password)?;
     out::line(format_args!("the password of {} is kept", camera.name));
     Ok(())
-}
-
-fn read() -> Result<String> {
-    let password = if std::io::stdin().is_terminal() {
-        rpassword::prompt_password("Password: ").context("the password cannot be asked for")?
-    } else {
-        let mut piped = String::new();
-        let read = std::io::stdin().take(MOST_BYTES as u64 + 3).read_to_string(&mut piped);
-        read.context("the password cannot be read from standard input; send it as UTF-8 text")?;
-        piped.trim_end_matches(['\n', '\r']).to_owned()
-    };
-    if password.is_empty() || password.len() > MOST_BYTES || password.chars().any(char::is_control) {
-        anyhow::bail!("this cannot be a password; give one line of at most {MOST_BYTES} bytes");
-    }
-    Ok(password)
 }

@@ -67,6 +67,7 @@ fn examine(path: Option<&Path>) -> Vec<Finding> {
     findings.extend(parts::pack(&config));
     findings.push(parts::store(&config));
     findings.push(machine::space(&config));
+    findings.extend(parts::crm(&config));
     findings.extend(parts::cameras(&config));
     findings.extend(machine::video_decoder(&config));
     findings.push(machine::port(&config));

@@ -9,6 +9,7 @@ use crate::app::{Places, settings};
 use crate::cli::look::{self, Look, look};
 use crate::cli::{self, models};
 use crate::config::{self, Config, Source};
+use crate::crm::Target;
 use crate::store;
 use crate::vision;
 use crate::vision::manifest::{Licence, PackManifest};
@@ -110,6 +111,53 @@ fn future_store(config: &Config) -> Finding {
                 .with_remedy("let Snova's user write there or configure another one")
         }
     }
+}
+
+/// What can be told without asking the CRM; `snova crm probe` asks it.
+pub(super) fn crm(config: &Config) -> Vec<Finding> {
+    const AREA: &str = "crm";
+    let target = &config.crm.target;
+    if *target == Target::None {
+        return vec![
+            Finding::new(Severity::Note, AREA, "none is configured: visits wait in the outbox")
+                .with_remedy("to deliver them, set kind in [crm] and run `snova crm probe`"),
+        ];
+    }
+    let looked = cli::existing_store(config).and_then(|store| {
+        let Some(store) = store else { return Ok(None) };
+        let dead = store.outbox_status()?.dead;
+        Ok(Some((store.secret_names()?, store.sync_state()?, dead)))
+    });
+    let (kept, state, dead) = match looked {
+        Ok(looked) => looked.unwrap_or_default(),
+        Err(error) => return vec![Finding::from_text(Severity::Error, AREA, &format!("{error:#}"))],
+    };
+    let mut findings = Vec::new();
+    if !target.secret_names().iter().any(|name| kept.iter().any(|kept| kept == name)) {
+        findings.push(
+            Finding::new(Severity::Error, AREA, format!("{} has no login: no secret of it is kept", target.as_str()))
+                .with_remedy("see `snova crm secret`"),
+        );
+    }
+    if let Some(class) = state.error_class {
+        let what = format!("the delivery to {} fails ({class}): {}", target.as_str(), state.error.unwrap_or_default());
+        findings.push(Finding::new(Severity::Warning, AREA, what).with_remedy("run `snova crm probe`"));
+    }
+    if dead > 0 {
+        let what = format!("{dead} events were given up and are not in the CRM");
+        findings.push(Finding::new(Severity::Warning, AREA, what).with_remedy("see `snova sync status`"));
+    }
+    if state.unlinked > 0 {
+        let what = format!("{} customers have visits and no contact in the CRM", state.unlinked);
+        findings.push(Finding::new(Severity::Warning, AREA, what).with_remedy("see `snova sync status`"));
+    }
+    if findings.is_empty() {
+        let last = state
+            .last_success
+            .map_or_else(|| "nothing was delivered yet".to_owned(), |at| format!("last delivery {at}"));
+        findings.push(Finding::new(Severity::Ok, AREA, format!("{}: {last}", target.as_str())));
+    }
+    findings
 }
 
 pub(super) fn cameras(config: &Config) -> Vec<Finding> {

@@ -7,5 +7,5 @@ use crate::config::reader::{Faults, Section};
 use crate::crm::webhook::Settings;
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
-    Some(Settings { url: address(section, faults, "url", "https://example.com")? })
+    Some(Settings { url: address(section, faults, "url", "https://crm.example.com/snova")? })
 }

@@ -195,6 +195,7 @@ impl Salesforce {
             "LastName",
             "MobilePhone",
             "Phone",
+            "HomePhone",
             "Email",
             "Owner.Name",
             "SystemModstamp",

@@ -1,9 +1,12 @@
 // Sets a card's text as large as the card allows: the greeting of a short name fills it, a long one shrinks.
 
-// Whole words first; a word too long for its line is broken only when half the size has not helped.
+// Whole words first, and the greeting gives way before the details, which are small enough already. A word too long
+// for its line is broken only when that has not helped.
 const ATTEMPTS = [
-  { least: 0.5, anywhere: false },
-  { least: 0.2, anywhere: true },
+  { from: 1, least: 0.5, details: (scale) => Math.max(scale, 0.85), anywhere: false },
+  { from: 0.84, least: 0.66, details: (scale) => scale, headline: 0.5, anywhere: false },
+  { from: 0.75, least: 0.66, details: (scale) => scale, headline: 0.32, anywhere: false },
+  { from: 1, least: 0.2, details: (scale) => scale, anywhere: true },
 ];
 
 const resized = new ResizeObserver((entries) => {
@@ -17,12 +20,11 @@ export function fitted(card) {
 }
 
 function fit(card, body) {
-  for (const { least, anywhere } of ATTEMPTS) {
+  for (const { from, least, details, headline, anywhere } of ATTEMPTS) {
     body.classList.toggle("anywhere", anywhere);
-    for (let scale = 1; scale >= least; scale *= 0.94) {
-      card.style.setProperty("--fit", scale);
-      // The details give way last: they are small enough already.
-      card.style.setProperty("--fit-details", anywhere ? scale : Math.max(scale, 0.85));
+    for (let scale = from; scale >= least; scale *= 0.94) {
+      card.style.setProperty("--fit", headline ?? scale);
+      card.style.setProperty("--fit-details", details(scale));
       if (fits(body)) return;
     }
   }

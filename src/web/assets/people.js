@@ -3,7 +3,7 @@
 // Names and notes come from people: they are only ever set as text, never as markup.
 
 import { fitted } from "./fit.js";
-import { dayInWords, fullName, hasWord, shortName, tied, word } from "./words.js";
+import { dayInWords, fullName, hasWord, momentInWords, shortName, tied, word } from "./words.js";
 
 // A card that has just moved must not catch the tap meant for what was there before.
 const SETTLE_MS = 400;
@@ -76,11 +76,31 @@ function details(person) {
     return others.length === 0 && only.name.family ? [bidi("p", "name", fullName(only.name))] : [];
   }
   const { card, name } = person;
+  const crm = card.crm ?? {};
   const facts = element("p", "facts");
   if (card.tier) facts.append(bidi("span", "tier", card.tier));
-  facts.append(bidi("span", "", card.visits === 0 ? word("first_visit") : word("visits", { n: card.visits })));
+  facts.append(bidi("span", "", visits(card.visits, crm.visits ?? card.visits)));
   if (card.last_visit) facts.append(bidi("span", "", word("last_visit", { when: dayInWords(card.last_visit) })));
-  return [bidi("p", "name", fullName(name)), facts, ...(card.note ? [bidi("p", "note", card.note)] : [])];
+  if (crm.owner) facts.append(bidi("span", "owner", word("owner", { name: crm.owner })));
+  const lines = [bidi("p", "name", fullName(name))];
+  const line = (kind, text) => lines.push(bidi("p", kind, text));
+  if (Number.isInteger(crm.birthday_in_days)) line("birthday", birthday(crm.birthday_in_days));
+  lines.push(facts);
+  if (card.note) line("note", card.note);
+  if (crm.offer) line("offer", word("offer", { offer: crm.offer }));
+  if (crm.stale) line("as-of", word("card_as_of", { when: momentInWords(crm.as_of) }));
+  return lines;
+}
+
+function visits(here, all) {
+  if (all === 0) return word("first_visit");
+  if (all === here) return word("visits", { n: here });
+  return here === 0 ? word("visits_elsewhere", { n: all }) : word("visits_also_here", { n: all, here });
+}
+
+function birthday(days) {
+  if (days > 1) return word("birthday_in_days", { n: days });
+  return word(days === 0 ? "birthday_today" : "birthday_tomorrow");
 }
 
 function matchAnswers(person) {

@@ -1,6 +1,6 @@
-// Whether the screen can be trusted: the line to the box, the cameras, the disk; and the clock when all is well.
+// Whether the screen can be trusted: the line to the box, the cameras, the disk, the CRM; and the clock when all is well.
 
-import { dateOf, now, tied, timeOf, word } from "./words.js";
+import { dateOf, momentInWords, now, tied, timeOf, word } from "./words.js";
 
 const line = document.getElementById("calm-line");
 const more = document.getElementById("calm-more");
@@ -14,7 +14,7 @@ export function offline() {
   tell("offline", word("offline"), word("offline"), word("offline_more"));
 }
 
-export function picture({ cameras, unsaved_visits: unsaved, overloaded }) {
+export function picture({ cameras, unsaved_visits: unsaved, overloaded, crm_trouble: crm }) {
   const blind = cameras.filter((camera) => BLIND.includes(camera.state));
   if (blind.length > 0) {
     const [first] = blind;
@@ -27,6 +27,7 @@ export function picture({ cameras, unsaved_visits: unsaved, overloaded }) {
   }
   if (unsaved > 0) return tell("unsaved", word("unsaved", { n: unsaved }));
   if (overloaded) return tell("overloaded", word("overloaded"));
+  if (crm) return tell("crm", word(`crm_${crm.kind}`, { when: crm.since ? momentInWords(crm.since) : "" }));
   // A counter without cameras is meant to be one: its guests give a card.
   if (cameras.length === 0) return tell("live", word("no_camera"));
   if (cameras.every((camera) => camera.state === "starting")) return tell("starting", word("camera_starting"));

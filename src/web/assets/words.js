@@ -51,6 +51,16 @@ export function dayInWords(rfc3339) {
   const then = Date.parse(rfc3339);
   const days = Math.round((midnight(now()) - midnight(then)) / 86_400_000);
   if (days >= 0 && days < 7) return relative.format(-days, "day");
+  return calendarDay(then);
+}
+
+// For «с …» and «от …»: «12:40» of today, else «12 мая», «12 мая 2025 г.»
+export function momentInWords(rfc3339) {
+  const then = Date.parse(rfc3339);
+  return midnight(then) === midnight(now()) ? timeOf(then) : calendarDay(then);
+}
+
+function calendarDay(then) {
   const sameYear = parts.format(then).slice(0, 4) === parts.format(now()).slice(0, 4);
   return (sameYear ? day : dayOfYear).format(then);
 }

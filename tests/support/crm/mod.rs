@@ -5,14 +5,21 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part of the support code")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+pub mod amocrm;
 pub mod beans;
 pub mod bench;
+pub mod bitrix24;
+pub mod creatio;
+pub mod dynamics;
+pub mod leaks;
+pub mod odata;
 pub mod road;
 pub mod salesforce;
 pub mod server;
 pub mod sugarcrm;
 pub mod suitecrm;
 pub mod suitecrm_legacy;
+pub mod webhook;
 
 use std::sync::{Arc, Mutex};
 
@@ -110,13 +117,19 @@ impl FakeContact {
 /// Every vendor by name, with an empty CRM.
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
+        "amocrm" => Arc::new(Mutex::new(amocrm::FakeAmoCrm::default())),
+        "bitrix24" => Arc::new(Mutex::new(bitrix24::FakeBitrix24::default())),
+        "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
+        "dynamics" => Arc::new(Mutex::new(dynamics::FakeDynamics::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::of(true))),
         "suitecrm" => Arc::new(Mutex::new(suitecrm::FakeSuite::default())),
         "suitecrm-legacy" => Arc::new(Mutex::new(suitecrm_legacy::FakeLegacySuite::default())),
+        "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
 /// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
-pub const VENDORS: &[&str] = &["salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy"];
+pub const VENDORS: &[&str] =
+    &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy", "webhook"];

@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
-use snova::clock::{Clock, SimulatedClock, WallTime};
+use snova::clock::{Clock, SimulatedClock, SystemClock, WallTime};
 use snova::config::Config;
-use snova::crm::{CrmSettings, Heartbeat, Secrets, Tools};
+use snova::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Timer, Tools};
 use snova::customer::{Consent, ConsentMethod, CustomerId, Identifier, PersonName, Purpose, VisitId};
 use snova::face::CounterId;
 use snova::store::{FILE_NAME, Identified, NewCustomer, Store, StoreConfig, VisitRecord};
@@ -40,9 +40,10 @@ impl Road {
     }
 
     pub async fn with(crm: Arc<Mutex<dyn FakeCrm>>, change: impl Fn(String) -> String) -> Self {
+        super::leaks::watch();
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(SimulatedClock::starting_at(START.parse().unwrap()));
-        let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
+        let store = Arc::new(open_store(dir.path()));
         let server = FakeServer::start(crm, Arc::clone(&clock) as Arc<dyn Clock>).await;
         for (name, value) in server.crm.lock().unwrap().secrets() {
             store.set_secret(name, &value).unwrap();
@@ -63,47 +64,19 @@ impl Road {
         self.clock.wall().at
     }
 
-    /// Somebody enrolled by card and phone, who agreed that the CRM hears of visits.
+    /// Somebody enrolled by phone, who agreed that the CRM hears of visits.
     pub fn enrol(&self, given: &str, phone: &str) -> CustomerId {
-        let id = CustomerId(self.clock.mint());
-        let customer = NewCustomer {
-            id,
-            name: PersonName::given(given),
-            language: None,
-            tier: None,
-            note: None,
-            consent: Consent {
-                given_on: date(2026, 3, 1),
-                method: ConsentMethod::Demonstration,
-                purposes: Purpose::ALL.to_vec(),
-                valid_until: None,
-                withdrawn_at: None,
-            },
-            identifiers: vec![Identifier::phone(phone, "RU".parse().ok()).unwrap()],
-            enrolled_at: self.now(),
-        };
-        self.store.add_customer(&customer, &[], date(2026, 3, 2)).unwrap();
-        id
+        enrol(&self.store, &*self.clock, given, phone)
     }
 
     /// Somebody enrolled whom the CRM knows by their phone, typed as people type.
     pub fn regular(&self, number: u32) -> CustomerId {
-        let phone = format!("8 (912) {:03}-{:02}-{:02}", number / 10_000, number / 100 % 100, number % 100);
-        let contact = FakeContact::named(&format!("Имя{number}"), "Петрович", "Соколов", &phone);
-        self.server.crm.lock().unwrap().add_contact(contact, self.now());
-        self.enrol(&format!("Имя{number}"), &phone)
+        regular(&self.store, &self.server, &*self.clock, number)
     }
 
     /// A visit of ten minutes that ended now and may leave at once.
     pub fn visit(&self, customer: CustomerId, counter: &str) -> VisitId {
-        let id = VisitId(self.clock.mint());
-        let now = self.clock.wall();
-        let opened_at = WallTime { at: now.at.checked_sub(Duration::from_secs(600)).unwrap(), ..now };
-        let record =
-            VisitRecord { id, customer, counter: CounterId::new(counter), opened_at, how: Identified::Entered };
-        self.store.open_visit(&record, self.today()).unwrap();
-        self.store.close_visit(id, now, now.at).unwrap();
-        id
+        visit(&self.store, &*self.clock, customer, counter)
     }
 
     pub fn today(&self) -> jiff::civil::Date {
@@ -124,11 +97,13 @@ impl Road {
         self.clock.advance(wait.max(Duration::from_millis(1)));
     }
 
-    /// Works for a while although nothing waits: links, cards, signs of life.
+    /// Works for a while although nothing waits: links, cards, signs of life. Where there is nothing to do the time
+    /// passes in strides.
     pub async fn idle(&mut self, time: Duration) {
         let until = self.now().checked_add(time).unwrap();
         while self.now() < until {
-            self.step().await;
+            let wait = self.courier.step().await;
+            self.clock.advance(if wait.is_zero() { Duration::from_millis(1) } else { wait.max(time / 240) });
         }
     }
 
@@ -161,18 +136,88 @@ impl Road {
     }
 }
 
-fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &CrmSettings) -> Courier {
-    let tools = Tools {
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
-        timer: Arc::new(Leap(Arc::clone(clock))),
-        secrets: Arc::new(StoreSecrets(Arc::clone(store))) as Arc<dyn Secrets>,
+/// What the box keeps and logs of a conversation quotes nobody and no secret.
+impl Drop for Road {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        super::leaks::assert_none();
+        let connection = rusqlite::Connection::open(self.dir.path().join(FILE_NAME)).unwrap();
+        let sql = "SELECT last_error FROM outbox WHERE last_error NOT NULL UNION SELECT error FROM sync_state WHERE error NOT NULL";
+        let mut statement = connection.prepare(sql).unwrap();
+        for said in statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap) {
+            assert_eq!(super::leaks::leak_in(&said), None, "{said}");
+        }
+    }
+}
+
+/// See [`Road::enrol`].
+pub fn enrol(store: &Store, clock: &dyn Clock, given: &str, phone: &str) -> CustomerId {
+    let id = CustomerId(clock.mint());
+    let customer = NewCustomer {
+        id,
+        name: PersonName::given(given),
+        language: None,
+        tier: None,
+        note: None,
+        consent: Consent {
+            given_on: date(2026, 3, 1),
+            method: ConsentMethod::Demonstration,
+            purposes: Purpose::ALL.to_vec(),
+            valid_until: None,
+            withdrawn_at: None,
+        },
+        identifiers: vec![Identifier::phone(phone, "RU".parse().ok()).unwrap()],
+        enrolled_at: clock.wall().at,
     };
-    let beat_clock = Arc::clone(clock);
+    store.add_customer(&customer, &[], date(2026, 3, 2)).unwrap();
+    id
+}
+
+/// See [`Road::regular`].
+pub fn regular(store: &Store, server: &FakeServer, clock: &dyn Clock, number: u32) -> CustomerId {
+    let phone = format!("8 (912) 000-{:02}-{:02}", number / 100 % 100, number % 100);
+    let contact = FakeContact::named(&format!("Имя{number}"), "Петрович", "Соколов", &phone);
+    server.crm.lock().unwrap().add_contact(contact, clock.wall().at);
+    enrol(store, clock, &format!("Имя{number}"), &phone)
+}
+
+/// See [`Road::visit`].
+pub fn visit(store: &Store, clock: &dyn Clock, customer: CustomerId, counter: &str) -> VisitId {
+    let (id, now) = (VisitId(clock.mint()), clock.wall());
+    let opened_at = WallTime { at: now.at.checked_sub(Duration::from_secs(600)).unwrap(), ..now };
+    let record = VisitRecord { id, customer, counter: CounterId::new(counter), opened_at, how: Identified::Entered };
+    store.open_visit(&record, now.at.to_zoned(TimeZone::UTC).date()).unwrap();
+    store.close_visit(id, now, now.at).unwrap();
+    id
+}
+
+pub fn open_store(dir: &Path) -> Store {
+    Store::open(&StoreConfig::new(dir), Seal::plain()).unwrap()
+}
+
+/// A worker as the service has it: by the configuration file, the store and the real clock.
+pub fn courier_of(store: &Arc<Store>, config: &Path) -> Courier {
+    let settings = Config::load(Some(config)).unwrap().crm;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    courier_on(store, clock, Arc::new(SystemTimer), &settings)
+}
+
+fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &CrmSettings) -> Courier {
+    let timer = Arc::new(Leap(Arc::clone(clock)));
+    courier_on(store, Arc::clone(clock) as Arc<dyn Clock>, timer, settings)
+}
+
+fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, settings: &CrmSettings) -> Courier {
+    let secrets = Arc::new(StoreSecrets(Arc::clone(store))) as Arc<dyn Secrets>;
+    let tools = Tools { clock: Arc::clone(&clock), timer, secrets };
+    let beat_clock = Arc::clone(&clock);
     let parts = CourierParts {
         store: Arc::clone(store),
         connector: snova::crm::open(settings, &tools).unwrap().expect("a CRM is configured"),
         settings: settings.clone(),
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        clock,
         time_zone: TimeZone::UTC,
         metrics: Arc::new(Metrics::new()),
         heartbeat: Arc::new(move || Heartbeat {

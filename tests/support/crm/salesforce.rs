@@ -2,13 +2,17 @@
 //!
 //! After developer.salesforce.com's REST guide and what simple-salesforce expects.
 
+mod rows;
+mod soql;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
+use rows::{SCHEMA, columns, key_of, shown};
+
+use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
 const CLIENT: &str = "3MVG9snova";
 const SECRET: &str = "sf-client-secret-7f3a";
@@ -28,48 +32,22 @@ pub struct FakeSalesforce {
     cursors: BTreeMap<String, Vec<Value>>,
 }
 
-/// (object, fields): a field that ends in `!` is a unique external id.
-const SCHEMA: &[(&str, &[&str])] = &[
-    (
-        "Contact",
-        &[
-            "Snova_Customer__c!",
-            "FirstName",
-            "LastName",
-            "MiddleName",
-            "MobilePhone",
-            "Phone",
-            "HomePhone",
-            "Email",
-            "Description",
-            "Loyalty_Tier__c",
-            "Offer__c",
-            "Birthdate",
-            "Visits__c",
-            "OwnerName",
-        ],
-    ),
-    ("Store_Visit__c", &["Visit_UID__c!", "Contact__c", "At__c", "Until__c", "Counter__c", "How__c", "Void__c"]),
-    (
-        "Store_Device__c",
-        &["Device__c!", "Version__c", "Seen_At__c", "Outbox_Depth__c", "Outbox_Age_S__c", "Cameras_Lost__c"],
-    ),
-];
-
-fn columns(object: &str) -> Option<Vec<&'static str>> {
-    SCHEMA
-        .iter()
-        .find(|(name, _)| *name == object)
-        .map(|(_, fields)| fields.iter().map(|f| f.trim_end_matches('!')).collect())
-}
-
-fn key_of(object: &str) -> Option<&'static str> {
-    let (_, fields) = SCHEMA.iter().find(|(name, _)| *name == object)?;
-    fields.iter().find_map(|field| field.strip_suffix('!'))
-}
-
 fn error(status: u16, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!([{ "message": message, "errorCode": code }]))
+}
+
+fn fault(code: &str, field: &str) -> Answer {
+    Answer::json(400, &json!([{ "message": "value not acceptable", "errorCode": code, "fields": [field] }]))
+}
+
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let of_three = |three: &[u8]| -> String {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        let letter = |place: usize| char::from(LETTERS[(bits >> (18 - 6 * place)) as usize & 63]);
+        (0..4).map(|place| if place <= three.len() { letter(place) } else { '=' }).collect()
+    };
+    text.as_bytes().chunks(3).map(of_three).collect()
 }
 
 impl FakeSalesforce {
@@ -81,7 +59,13 @@ impl FakeSalesforce {
                 &json!({ "error": "unsupported_grant_type", "error_description": "grant type not supported" }),
             );
         }
-        if value("client_id") != CLIENT || value("client_secret") != SECRET {
+        // Either way of naming the app is OAuth's; simple-salesforce takes the header.
+        let by_header = asked.header("authorization").and_then(|header| header.strip_prefix("Basic "));
+        let is_known = match by_header {
+            Some(both) => both == base64(&format!("{CLIENT}:{SECRET}")),
+            None => value("client_id") == CLIENT && value("client_secret") == SECRET,
+        };
+        if !is_known {
             return Answer::json(
                 400,
                 &json!({ "error": "invalid_client", "error_description": "invalid client credentials" }),
@@ -98,65 +82,6 @@ impl FakeSalesforce {
                 "issued_at": "1767225600000", "signature": "x", "scope": "api", "id": format!("https://{host}/id/00D/005"),
             }),
         )
-    }
-
-    fn fresh_id(&mut self, prefix: &str) -> String {
-        self.next_id += 1;
-        format!("{prefix}{:015}", self.next_id)
-    }
-
-    /// Creates or updates the row with that external id: its id and whether it is new.
-    fn upsert(
-        &mut self,
-        object: &str,
-        field: &str,
-        key: &str,
-        values: &Row,
-        now: Timestamp,
-    ) -> Result<(String, bool), (String, String)> {
-        let known = columns(object).unwrap_or_default();
-        if let Some(unknown) =
-            values.keys().find(|name| *name != "attributes" && *name != "Id" && !known.contains(&name.as_str()))
-        {
-            return Err((
-                "INVALID_FIELD".to_owned(),
-                format!("No such column '{unknown}' on sobject of type {object}"),
-            ));
-        }
-        if values.get("Counter__c").and_then(Value::as_str).is_some_and(|counter| counter.contains(POISON_TILL)) {
-            return Err(("REQUIRED_FIELD_MISSING".to_owned(), "At__c".to_owned()));
-        }
-        if object == "Store_Visit__c" && values.get("Contact__c").is_some() {
-            let contact = values["Contact__c"].as_str().unwrap_or_default().to_owned();
-            if !self.rows("Contact").iter().any(|row| row["Id"] == contact.as_str()) {
-                return Err(("INVALID_CROSS_REFERENCE_KEY".to_owned(), "Contact__c".to_owned()));
-            }
-        }
-        let stamp = json!(now.to_string());
-        let at = self.rows(object).iter().position(|row| row.get(field).and_then(Value::as_str) == Some(key));
-        let (index, created) = match at {
-            Some(index) => (index, false),
-            None => {
-                let id = self.fresh_id(if object == "Contact" { "003" } else { "a0X" });
-                let mut row = Row::new();
-                row.insert("Id".to_owned(), id.into());
-                row.insert("IsDeleted".to_owned(), false.into());
-                row.insert(field.to_owned(), key.into());
-                let table = self.tables.entry(object.to_owned()).or_default();
-                table.push(row);
-                (table.len() - 1, true)
-            }
-        };
-        let row = &mut self.tables.get_mut(object).unwrap()[index];
-        row.insert("SystemModstamp".to_owned(), stamp);
-        for (name, value) in values.iter().filter(|(name, _)| *name != "attributes" && *name != "Id") {
-            row.insert(name.clone(), value.clone());
-        }
-        Ok((row["Id"].as_str().unwrap().to_owned(), created))
-    }
-
-    fn rows(&self, object: &str) -> &[Row] {
-        self.tables.get(object).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn collections(&mut self, object: &str, field: &str, asked: &Asked, now: Timestamp) -> Answer {
@@ -201,9 +126,12 @@ impl FakeSalesforce {
         let at = self.rows(object).iter().position(|row| row.get(field).and_then(Value::as_str) == Some(value));
         match (&*asked.method, at) {
             ("GET", Some(at)) => {
-                let mut row = self.rows(object)[at].clone();
-                row.insert("attributes".to_owned(), json!({ "type": object }));
-                Answer::json(200, &Value::Object(row))
+                let row = &self.rows(object)[at];
+                let own = columns(object).unwrap().into_iter().chain(["Id", "IsDeleted", "SystemModstamp"]);
+                let mut view: Row = own.map(|name| (name.to_owned(), shown(name, row.get(name)))).collect();
+                let url = format!("/services/data/{VERSION}/sobjects/{object}/{}", row["Id"].as_str().unwrap());
+                view.insert("attributes".to_owned(), json!({ "type": object, "url": url }));
+                Answer::json(200, &Value::Object(view))
             }
             ("DELETE", Some(at)) => {
                 self.tables.get_mut(object).unwrap().remove(at);
@@ -214,36 +142,32 @@ impl FakeSalesforce {
                 if at.is_none() && (field == "Id" || asked.param("updateOnly") == Some("true")) {
                     return error(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible");
                 }
-                if field == "Id" {
-                    let key = key_of(object).unwrap();
-                    let row = &self.rows(object)[at.unwrap()];
-                    // Written by its id: the external id stays, unless it is among the values.
-                    let own = row.get(key).cloned().unwrap_or(Value::Null);
-                    let index = at.unwrap();
-                    let known = columns(object).unwrap();
-                    if values.keys().any(|name| !known.contains(&name.as_str())) {
-                        return error(400, "INVALID_FIELD", "No such column");
-                    }
-                    let row = &mut self.tables.get_mut(object).unwrap()[index];
-                    row.insert(key.to_owned(), own);
-                    row.extend(values);
-                    row.insert("SystemModstamp".to_owned(), json!(now.to_string()));
-                    return Answer::empty(204);
+                if let (Some(index), "Id") = (at, field) {
+                    return match self.update(object, index, &values, now) {
+                        Ok(_) => Answer::empty(204),
+                        Err((code, named)) => fault(code, &named),
+                    };
+                }
+                if key_of(object) != Some(field) {
+                    return error(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible");
                 }
                 match self.upsert(object, field, value, &values, now) {
                     Ok((id, created)) => {
                         let status = if created { 201 } else { 200 };
                         Answer::json(status, &json!({ "id": id, "success": true, "errors": [], "created": created }))
                     }
-                    Err((code, named)) => Answer::json(
-                        400,
-                        &json!([{ "message": "value not acceptable", "errorCode": code, "fields": [named] }]),
-                    ),
+                    Err((code, named)) => fault(code, &named),
                 }
             }
             (_, None) => error(404, "NOT_FOUND", "The requested resource does not exist"),
             _ => error(405, "METHOD_NOT_ALLOWED", "HTTP Method not allowed"),
         }
+    }
+
+    fn describe_all() -> Answer {
+        let object = |(name, _): &(&str, _)| json!({ "name": name, "queryable": true, "createable": true, "custom": name.ends_with("__c") });
+        let all: Vec<Value> = SCHEMA.iter().map(object).collect();
+        Answer::json(200, &json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": all }))
     }
 
     fn describe(object: &str) -> Answer {
@@ -294,10 +218,7 @@ impl FakeSalesforce {
                         );
                         continue;
                     }
-                    "SystemModstamp" => {
-                        json!(row["SystemModstamp"].as_str().unwrap_or_default().replace('Z', ".000+0000"))
-                    }
-                    name => row.get(name).cloned().unwrap_or(Value::Null),
+                    name => shown(name, row.get(name)),
                 };
                 view.insert(field.clone(), value);
             }
@@ -347,14 +268,16 @@ impl FakeCrm for FakeSalesforce {
             ["composite", "sobjects", object, field] if asked.method == "PATCH" => {
                 self.collections(object, field, asked, now)
             }
+            ["sobjects"] => Self::describe_all(),
             ["sobjects", object, "describe"] => Self::describe(object),
             ["sobjects", object] if asked.method == "POST" => {
                 let values = asked.json().and_then(|body| body.as_object().cloned()).unwrap_or_default();
-                let key = key_of(object).unwrap_or("Id");
-                let own = values.get(key).and_then(Value::as_str).map_or_else(|| self.fresh_id("new"), str::to_owned);
-                match self.upsert(object, key, &own, &values, now) {
-                    Ok((id, _)) => Answer::json(201, &json!({ "id": id, "success": true, "errors": [] })),
-                    Err((code, named)) => error(400, &code, &named),
+                if columns(object).is_none() {
+                    return error(404, "NOT_FOUND", "The requested resource does not exist");
+                }
+                match self.insert(object, &values, now) {
+                    Ok(id) => Answer::json(201, &json!({ "id": id, "success": true, "errors": [] })),
+                    Err((code, named)) => fault(code, &named),
                 }
             }
             ["sobjects", object, rest @ ..] => self.row(object, rest, asked, now),
@@ -460,109 +383,5 @@ impl FakeCrm for FakeSalesforce {
 
     fn secrets(&self) -> Vec<(&'static str, String)> {
         vec![("crm/salesforce/client-secret", SECRET.to_owned())]
-    }
-}
-
-/// As much of SOQL as clients use here.
-mod soql {
-    use serde_json::Value;
-
-    use super::Row;
-
-    pub struct Query {
-        pub object: String,
-        pub fields: Vec<String>,
-        /// Alternatives of conditions that must all hold.
-        pub any: Vec<Vec<Condition>>,
-        pub by_stamp: bool,
-        pub limit: Option<usize>,
-    }
-
-    pub enum Condition {
-        Is(String, String),
-        Like(String, String),
-        In(String, Vec<String>),
-        From(String, jiff::Timestamp),
-    }
-
-    pub fn parse(soql: &str) -> Option<Query> {
-        let rest = strip(soql.trim(), "SELECT ")?;
-        let (fields, rest) = split(rest, " FROM ")?;
-        let (object, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let (head, limit) = match split(rest, "LIMIT ") {
-            Some((head, limit)) => (head, Some(limit.trim().parse().ok()?)),
-            None => (rest, None),
-        };
-        let (wheres, order) = split(head, "ORDER BY ").unwrap_or((head, ""));
-        let mut any = Vec::new();
-        if let Some(conditions) = strip(wheres.trim(), "WHERE ") {
-            for alternative in conditions.split(" OR ") {
-                any.push(alternative.split(" AND ").map(condition).collect::<Option<Vec<_>>>()?);
-            }
-        }
-        let fields = fields.split(',').map(|field| field.trim().to_owned()).collect();
-        Some(Query { object: object.to_owned(), fields, any, by_stamp: order.contains("SystemModstamp"), limit })
-    }
-
-    fn strip<'a>(text: &'a str, head: &str) -> Option<&'a str> {
-        text.get(..head.len()).filter(|start| start.eq_ignore_ascii_case(head)).map(|_| &text[head.len()..])
-    }
-
-    fn split<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
-        let at = text.to_ascii_uppercase().find(word)?;
-        Some((&text[..at], &text[at + word.len()..]))
-    }
-
-    fn condition(text: &str) -> Option<Condition> {
-        let text = text.trim();
-        let literal = |text: &str| {
-            let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
-            Some(inner.replace("\\'", "'").replace("\\\\", "\\"))
-        };
-        if let Some((field, list)) = split(text, " IN (") {
-            let list = list.trim_end().strip_suffix(')')?;
-            return Some(Condition::In(field.trim().to_owned(), list.split(',').map(literal).collect::<Option<_>>()?));
-        }
-        if let Some((field, pattern)) = split(text, " LIKE ") {
-            return Some(Condition::Like(field.trim().to_owned(), literal(pattern)?));
-        }
-        for sign in [">=", ">"] {
-            if let Some((field, at)) = text.split_once(sign) {
-                return Some(Condition::From(field.trim().to_owned(), at.trim().parse().ok()?));
-            }
-        }
-        let (field, value) = text.split_once('=')?;
-        Some(Condition::Is(field.trim().to_owned(), literal(value)?))
-    }
-
-    impl Query {
-        pub fn matches(&self, row: &Row) -> bool {
-            self.any.is_empty() || self.any.iter().any(|all| all.iter().all(|condition| condition.holds(row)))
-        }
-    }
-
-    impl Condition {
-        fn holds(&self, row: &Row) -> bool {
-            let text = |field: &str| row.get(field).and_then(Value::as_str).unwrap_or_default();
-            match self {
-                Self::Is(field, value) => text(field) == value,
-                Self::In(field, values) => values.iter().any(|value| text(field) == value),
-                Self::Like(field, pattern) => like(text(field), pattern),
-                Self::From(field, at) => text(field).parse::<jiff::Timestamp>().is_ok_and(|own| own >= *at),
-            }
-        }
-    }
-
-    /// `%` stands for any run of characters.
-    pub fn like(text: &str, pattern: &str) -> bool {
-        let mut parts = pattern.split('%');
-        let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-        let mut open = pattern.ends_with('%');
-        for part in parts {
-            let Some(at) = rest.find(part) else { return false };
-            rest = &rest[at + part.len()..];
-            open = open || part.is_empty();
-        }
-        rest.is_empty() || pattern.ends_with('%')
     }
 }

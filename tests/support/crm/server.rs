@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -96,7 +96,10 @@ struct State {
     ahead: Mutex<Duration>,
     planned: Mutex<Vec<Planned>>,
     down: Mutex<bool>,
+    /// Between the deed and its answer.
+    delay: Mutex<Duration>,
     log: Mutex<Vec<Asked>>,
+    forgotten: Mutex<usize>,
 }
 
 impl FakeServer {
@@ -115,7 +118,9 @@ impl FakeServer {
             ahead: Mutex::default(),
             planned: Mutex::default(),
             down: Mutex::default(),
+            delay: Mutex::default(),
             log: Mutex::default(),
+            forgotten: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
@@ -160,6 +165,11 @@ impl FakeServer {
         *self.state.down.lock().unwrap() = down;
     }
 
+    /// Every answer comes so long after what it tells was done.
+    pub fn set_delay(&self, delay: Duration) {
+        *self.state.delay.lock().unwrap() = delay;
+    }
+
     pub fn set_clock_ahead(&self, ahead: Duration) {
         *self.state.ahead.lock().unwrap() = ahead;
     }
@@ -170,7 +180,19 @@ impl FakeServer {
     }
 
     pub fn forget_asked(&self) {
-        self.state.log.lock().unwrap().clear();
+        self.count_and_forget();
+        *self.state.forgotten.lock().unwrap() = 0;
+    }
+
+    pub fn asked_so_far(&self) -> usize {
+        self.state.log.lock().unwrap().len()
+    }
+
+    /// How many requests there were since [`FakeServer::forget_asked`]; none of them is kept.
+    pub fn count_and_forget(&self) -> usize {
+        let mut forgotten = self.state.forgotten.lock().unwrap();
+        *forgotten += std::mem::take(&mut *self.state.log.lock().unwrap()).len();
+        *forgotten
     }
 }
 
@@ -180,16 +202,26 @@ impl Drop for FakeServer {
     }
 }
 
-/// A server's configuration with a fresh certificate for this machine, and the certificate of who signed it.
-fn certificates() -> (rustls::ServerConfig, String) {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+/// A fresh certificate for this machine with its key, and the certificate of who signed it.
+fn issued() -> (rcgen::Certificate, rcgen::KeyPair, String) {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL in its strict mode, as Python has it since 3.13, wants both of these said.
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name.push(rcgen::DnType::CommonName, "CA of Snova's tests");
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, &ca).unwrap();
+    (certificate, key, ca.pem())
+}
+
+/// A server's configuration, and the certificate of who signed its own.
+fn certificates() -> (rustls::ServerConfig, String) {
+    let (certificate, key, ca) = issued();
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -198,7 +230,23 @@ fn certificates() -> (rustls::ServerConfig, String) {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
-    (config, ca.pem())
+    (config, ca)
+}
+
+/// Files of a certificate for a server that is not ours.
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Writes a certificate, its key and `ca.pem` into `dir`.
+pub fn certificate_files(dir: &Path) -> CertificateFiles {
+    let (certificate, key, ca) = issued();
+    let files = CertificateFiles { certificate: dir.join("certificate.pem"), key: dir.join("key.pem") };
+    std::fs::write(&files.certificate, certificate.pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("ca.pem"), ca).unwrap();
+    files
 }
 
 /// One connection. hyper speaks into a pipe, so that a fault can cut what comes out of it.
@@ -251,6 +299,10 @@ async fn respond(
             _ => crm.answer(&asked, now),
         }
     };
+    let delay = *state.delay.lock().unwrap();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     match fault {
         Some(Fault::CutBefore | Fault::CutAfter) => {
             let _ = cut.send(()).await;

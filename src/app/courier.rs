@@ -1,0 +1,81 @@
+//! The thread that delivers: opens the configured connector and runs the courier until the stop is asked.
+//!
+//! What it delivers and how is `crate::sync`'s. A CRM that cannot be used never keeps the box from greeting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::tz::TimeZone;
+
+use crate::clock::Clock;
+use crate::crm::{self, CrmSettings, Failure, Heartbeat, SystemTimer, Target, Tools};
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+use crate::sync::{Courier, CourierParts, StoreSecrets};
+use crate::telemetry::Metrics;
+
+/// Between tries to open what the configuration names.
+const REOPEN: Duration = Duration::from_secs(60);
+
+pub(super) struct Dispatch {
+    pub store: Arc<Store>,
+    pub settings: CrmSettings,
+    pub clock: Arc<dyn Clock>,
+    pub time_zone: TimeZone,
+    pub metrics: Arc<Metrics>,
+    pub heartbeat: Arc<dyn Fn() -> Heartbeat + Send + Sync>,
+    pub stop: Shutdown,
+}
+
+impl Dispatch {
+    /// Until the stop is asked; at once where no CRM is configured.
+    pub fn run(self) -> Result<()> {
+        if self.settings.target == Target::None {
+            return Ok(());
+        }
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().context("the network cannot be used")?;
+        loop {
+            match self.courier() {
+                Ok(courier) => {
+                    runtime.block_on(courier.run(self.stop.clone()));
+                    return Ok(());
+                }
+                Err(error) => tracing::error!("visits wait for the CRM: {error:#}"),
+            }
+            if self.stop.wait_for(REOPEN) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn courier(&self) -> Result<Courier> {
+        let tools = Tools {
+            clock: Arc::clone(&self.clock),
+            timer: Arc::new(SystemTimer),
+            secrets: Arc::new(StoreSecrets(Arc::clone(&self.store))),
+        };
+        let opened = crm::open(&self.settings, &tools);
+        let connector = opened.map_err(|failure| self.refused(failure))?.context("no CRM is configured")?;
+        Ok(Courier::new(CourierParts {
+            store: Arc::clone(&self.store),
+            connector,
+            settings: self.settings.clone(),
+            clock: Arc::clone(&self.clock),
+            time_zone: self.time_zone.clone(),
+            metrics: Arc::clone(&self.metrics),
+            heartbeat: Arc::clone(&self.heartbeat),
+        })?)
+    }
+
+    /// Makes a configuration that cannot be used known to the screens and to `snova sync status`.
+    fn refused(&self, failure: Failure) -> Failure {
+        let now = self.clock.wall().at;
+        let until = now.checked_add(REOPEN).unwrap_or(now);
+        if let Err(error) = self.store.keep_failure(failure.class.as_str(), failure.said(), until, now) {
+            tracing::error!(%error, "the failure cannot be kept");
+        }
+        failure
+    }
+}

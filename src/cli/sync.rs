@@ -1,0 +1,185 @@
+//! `snova sync`: what waits for the CRM, what was given up, and another try.
+//!
+//! Delivery itself is the running service's.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Outcome, out};
+use crate::config::Config;
+use crate::crm::Target;
+use crate::store::{DeadLetter, Link, Store, Task};
+use crate::sync::about_to_be_sent;
+
+/// Given-up events that are listed, and waiting ones that are shown.
+const MOST: usize = 500;
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  snova sync status\n  snova sync dry-run\n  snova sync retry")]
+pub struct SyncArgs {
+    #[command(subcommand)]
+    command: SyncCommand,
+}
+
+#[derive(Subcommand)]
+enum SyncCommand {
+    /// How far the CRM lags behind, why, and which events were given up
+    #[command(after_help = "The exit code is 1 where somebody should look at it.
+
+Examples:
+  snova sync status
+  snova sync status --json")]
+    Status {
+        /// Print one JSON object on one line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take given-up events up again, and end the delivery's rest
+    #[command(after_help = "Examples:\n  snova sync retry\n  snova sync retry 0193…")]
+    Retry {
+        /// The given-up event; all without one
+        event: Option<Uuid>,
+    },
+    /// Forget a given-up event: the CRM will never have it
+    #[command(after_help = "Examples:\n  snova sync discard 0193…")]
+    Discard { event: Uuid },
+    /// Print the requests for what waits now, without sending or changing anything
+    #[command(after_help = "Examples:\n  snova sync dry-run")]
+    DryRun,
+}
+
+pub fn run(args: SyncArgs, config: &Config) -> Result<Outcome> {
+    let Some(store) = super::existing_store(config)? else {
+        out::line("nothing waits: there is no database yet");
+        return Ok(Outcome::Done);
+    };
+    match args.command {
+        SyncCommand::Status { json } => status(&store, config, json),
+        SyncCommand::Retry { event } => {
+            let taken = store.retry(event)?;
+            anyhow::ensure!(
+                event.is_none() || taken > 0,
+                "no given-up event has this id; `snova sync status` lists them"
+            );
+            out::line(format_args!("{taken} given-up events wait again; the service tries at once"));
+            Ok(Outcome::Done)
+        }
+        SyncCommand::Discard { event } => {
+            anyhow::ensure!(store.discard(event)?, "no given-up event has this id; `snova sync status` lists them");
+            out::line(format_args!("{event} is forgotten"));
+            Ok(Outcome::Done)
+        }
+        SyncCommand::DryRun => dry_run(&store, config),
+    }
+}
+
+fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
+    let (outbox, state, letters) = (store.outbox_status()?, store.sync_state()?, store.dead_letters(MOST)?);
+    let now = super::system_clock().wall().at;
+    let resting = state.blocked_until.filter(|until| *until > now);
+    let outcome = if letters.is_empty() && state.error_class.is_none() && state.unlinked == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Warnings
+    };
+    if as_json {
+        out::line(json!({
+            "crm": config.crm.target.as_str(),
+            "depth": outbox.depth,
+            "oldest": outbox.oldest_created_at.map(|at| at.to_string()),
+            "unlinked": state.unlinked,
+            "last_success": state.last_success.map(|at| at.to_string()),
+            "error_class": state.error_class,
+            "error": state.error,
+            "rests_until": resting.map(|at| at.to_string()),
+            "dead": letters.iter().map(view).collect::<Vec<_>>(),
+        }));
+        return Ok(outcome);
+    }
+    out::line(format_args!("CRM           {}", config.crm.target.as_str()));
+    out::line(format_args!("waiting       {}{}", outbox.depth, since(", the oldest since ", outbox.oldest_created_at)));
+    out::line(format_args!("last success  {}", state.last_success.map_or_else(|| "never".to_owned(), short)));
+    if state.unlinked > 0 {
+        out::line(format_args!(
+            "no contact    {} customers; `snova crm link CUSTOMER` looks for one, create_contacts in [crm] makes them",
+            state.unlinked
+        ));
+    }
+    if let Some(class) = &state.error_class {
+        let said = state.error.as_deref().unwrap_or_default();
+        out::line(format_args!("trouble       {class}: {said}{}", since("; rests until ", resting)));
+    }
+    out::line(format_args!("given up      {}", letters.len()));
+    for letter in &letters {
+        let class = letter.class.as_deref().unwrap_or("unknown");
+        let said = letter.said.as_deref().unwrap_or_default();
+        out::line(format_args!(
+            "  {}  {} of customer {}, tried {} times, {class}: {said}",
+            letter.event, letter.kind, letter.customer, letter.attempts
+        ));
+    }
+    if !letters.is_empty() {
+        out::line("mend the cause in the CRM, then `snova sync retry`; or `snova sync discard EVENT`");
+    }
+    Ok(outcome)
+}
+
+fn view(letter: &DeadLetter) -> serde_json::Value {
+    json!({
+        "event": letter.event.to_string(),
+        "kind": letter.kind,
+        "customer": letter.customer.to_string(),
+        "visit": letter.visit.map(|visit| visit.to_string()),
+        "created_at": letter.created_at.to_string(),
+        "attempts": letter.attempts,
+        "class": letter.class,
+        "said": letter.said,
+    })
+}
+
+fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
+    anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
+    let clock = super::system_clock();
+    let waiting = store.waiting(MOST, clock.wall().at, super::today(config, &*clock))?;
+    if waiting.is_empty() {
+        out::line("nothing is due to be sent now");
+        return Ok(Outcome::Done);
+    }
+    let mut contacts = BTreeMap::new();
+    for claimed in &waiting {
+        if let Some(Link::Linked(contact)) = store.link(claimed.customer)? {
+            contacts.insert(claimed.customer, contact);
+        }
+    }
+    for claimed in &waiting {
+        match &claimed.task {
+            Task::Visit(_) => {}
+            Task::Void { key, .. } => out::line(format_args!("would mark the visit {key} as void\n")),
+            Task::Erasure(gone) => out::line(format_args!(
+                "would make the CRM forget customer {}: {} visits{}\n",
+                claimed.customer,
+                gone.records.len(),
+                if gone.contact.is_some() { ", and the link on their contact" } else { "" }
+            )),
+        }
+    }
+    let connector = super::crm::connector(config, store)?;
+    let records = about_to_be_sent(&waiting, &contacts, &config.crm.shop);
+    for text in connector.preview(&records) {
+        out::line(&text);
+    }
+    Ok(Outcome::Done)
+}
+
+fn short(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
+}
+
+fn since(words: &str, at: Option<Timestamp>) -> String {
+    at.map(|at| format!("{words}{}", short(at))).unwrap_or_default()
+}

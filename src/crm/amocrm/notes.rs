@@ -1,0 +1,212 @@
+//! Visits as notes: written in batches, found by the mark in their text, rewritten where they must not stay.
+//!
+//! amoCRM's API has no way to delete a note, so an erased customer's notes are emptied.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{AmoCrm, BATCH, MOST_PAGES, PAGE, wire};
+use crate::crm::{
+    ContactId, Failure, FailureClass, RecordId, Reply, Request, SentVisit, VisitRecord, mark, quoted_path,
+};
+
+/// A note in the contact's feed with a heading and a text.
+const KIND: &str = "extended_service_message";
+/// What a rewritten note says instead of shop and counter.
+const SERVICE: &str = "Snova";
+/// How far before a visit its note is looked for: the box's clock may be ahead of amoCRM's.
+const SLACK: Duration = Duration::from_secs(3600);
+
+/// A note as far as it matters here.
+struct Note {
+    id: String,
+    text: String,
+}
+
+fn row(account: &AmoCrm, visit: &VisitRecord) -> Result<Value, Failure> {
+    let contact: i64 = visit.contact.0.parse().map_err(|_| Failure::poison("the contact's id is none of amoCRM's"))?;
+    Ok(json!({
+        "entity_id": contact,
+        "note_type": KIND,
+        "params": {
+            "service": format!("{}, {}", visit.shop, visit.counter),
+            "text": visit.text(account.language),
+        },
+        // When the visit was, however late it arrives.
+        "created_at": visit.opened_at.at.as_second(),
+        // Comes back beside the note's id, and is no key: the same one twice makes two notes.
+        "request_id": visit.key.to_string(),
+    }))
+}
+
+pub(super) async fn record(
+    account: &mut AmoCrm,
+    visits: &[VisitRecord],
+) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
+    let mut done: BTreeMap<usize, Result<RecordId, Failure>> = BTreeMap::new();
+    let mut rows: BTreeMap<usize, Value> = BTreeMap::new();
+    for (at, visit) in visits.iter().enumerate() {
+        match row(account, visit) {
+            Ok(row) => drop(rows.insert(at, row)),
+            Err(failure) => drop(done.insert(at, Err(failure))),
+        }
+    }
+    let mut parts: Vec<Vec<usize>> =
+        rows.keys().copied().collect::<Vec<_>>().chunks(BATCH).map(<[_]>::to_vec).collect();
+    while let Some(part) = parts.pop() {
+        let body: Value = part.iter().filter_map(|at| rows.get(at)).cloned().collect();
+        let began = account.tools.clock.wall().at;
+        let reply = account.call(|base| Request::post(format!("{base}/contacts/notes")).json(&body)).await?;
+        if !matches!(reply.status, 400 | 404) || reply.is_html() {
+            let made = wire::made(&reply, &*account.tools.clock)?;
+            for at in part {
+                let id = made.get(&visits[at].key.to_string()).cloned().map(RecordId);
+                let unsaid = || Failure::transient("amoCRM's answer does not say what became of the visit");
+                done.insert(at, id.ok_or_else(unsaid));
+            }
+            continue;
+        }
+        if let [only] = part.as_slice() {
+            done.insert(*only, Err(refusal(account, &reply).await?));
+            continue;
+        }
+        // One bad row fails the whole array; that none of the others was written all the same is unverified, so each
+        // is looked for before it is sent again.
+        let doubted: Vec<VisitRecord> =
+            part.iter().map(|at| VisitRecord { tried_at: Some(began), ..visits[*at].clone() }).collect();
+        let there = reconcile(account, &doubted).await?;
+        let refused = wire::refused(&reply);
+        let mut left = Vec::new();
+        for (at, there) in part.iter().copied().zip(there) {
+            match (there, refused.get(&visits[at].key.to_string())) {
+                (Some(id), _) => drop(done.insert(at, Ok(id))),
+                (None, Some(failure)) if failure.class == FailureClass::TenantBlocked => return Err(failure.clone()),
+                (None, Some(failure)) => drop(done.insert(at, Err(failure.clone()))),
+                (None, None) => left.push(at),
+            }
+        }
+        if left.len() == part.len() {
+            // The answer does not name the bad one: it is in one half or the other.
+            parts.extend(left.chunks(left.len().div_ceil(2)).map(<[_]>::to_vec));
+        } else if !left.is_empty() {
+            parts.push(left);
+        }
+    }
+    Ok(done.into_values().collect())
+}
+
+/// Why the one row of a request was refused; an error where the fault is not the row's.
+async fn refusal(account: &mut AmoCrm, reply: &Reply) -> Result<Failure, Failure> {
+    if reply.status == 404 {
+        // Either the contact is gone, or nothing of the API is where url says.
+        let reply = account.call(|base| Request::get(format!("{base}/account"))).await?;
+        wire::done(&reply, &*account.tools.clock)?;
+        return Ok(Failure::poison("the visit's contact is not there any more (HTTP 404)"));
+    }
+    match wire::failure(reply, &*account.tools.clock) {
+        Some(failure) if failure.class == FailureClass::Poison => Ok(failure),
+        Some(failure) => Err(failure),
+        None => Err(Failure::transient("amoCRM's answer makes no sense")),
+    }
+}
+
+pub(super) async fn reconcile(account: &mut AmoCrm, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
+    let mut contacts: BTreeMap<&ContactId, Timestamp> = BTreeMap::new();
+    for visit in visits {
+        // Whether a note's change stamp is when it arrived or the time that we gave it is unverified.
+        let from = visit.tried_at.unwrap_or(visit.opened_at.at).min(visit.opened_at.at);
+        contacts.entry(&visit.contact).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
+    }
+    let mut notes = BTreeMap::new();
+    for (contact, from) in contacts {
+        notes.insert(contact, list(account, contact, from).await?);
+    }
+    let there = |visit: &VisitRecord| {
+        let mut all = notes.get(&visit.contact)?.iter();
+        all.find(|note| note.text.contains(&visit.mark())).map(|note| RecordId(note.id.clone()))
+    };
+    Ok(visits.iter().map(there).collect())
+}
+
+/// Our kind of notes of a contact, since a little before `from`. A contact that is gone has none.
+async fn list(account: &mut AmoCrm, contact: &ContactId, from: Timestamp) -> Result<Vec<Note>, Failure> {
+    let path = format!("/contacts/{}/notes", quoted_path(&contact.0));
+    let from = from.checked_sub(SLACK).unwrap_or(from).as_second().to_string();
+    let mut notes = Vec::new();
+    for page in 1..=MOST_PAGES {
+        let build = |base: &str| {
+            Request::get(format!("{base}{path}"))
+                .query("filter[note_type][]", KIND)
+                .query("filter[updated_at][from]", &from)
+                .query("limit", &PAGE.to_string())
+                .query("page", &page.to_string())
+        };
+        let reply = account.call(build).await?;
+        if reply.status == 404 && !reply.is_html() {
+            return Ok(notes);
+        }
+        let (rows, more) = wire::page(&reply, "notes", &*account.tools.clock)?;
+        notes.extend(rows.iter().filter_map(note));
+        if !more {
+            return Ok(notes);
+        }
+    }
+    Err(Failure::transient("amoCRM's list of a contact's notes does not end"))
+}
+
+fn note(row: &Value) -> Option<Note> {
+    let text = row["params"]["text"].as_str().unwrap_or_default();
+    Some(Note { id: wire::id(&row["id"])?, text: text.trim().to_owned() })
+}
+
+async fn one(account: &mut AmoCrm, contact: &ContactId, id: &str) -> Result<Option<Note>, Failure> {
+    let path = format!("/contacts/{}/notes/{}", quoted_path(&contact.0), quoted_path(id));
+    let reply = account.call(|base| Request::get(format!("{base}{path}"))).await?;
+    if matches!(reply.status, 204 | 404) && !reply.is_html() {
+        return Ok(None);
+    }
+    wire::done(&reply, &*account.tools.clock)?;
+    Ok(note(&reply.json()?))
+}
+
+/// Puts `text` in place of what every note of this visit says; one that says `unless` stays as it is.
+pub(super) async fn rewrite(
+    account: &mut AmoCrm,
+    visit: &SentVisit,
+    text: &str,
+    unless: Option<&str>,
+) -> Result<(), Failure> {
+    let mut notes = list(account, &visit.contact, visit.written_at).await?;
+    notes.retain(|note| note.text.contains(&mark(visit.key)));
+    // Somebody may have taken the mark out of the text.
+    if let Some(id) = visit.record.as_ref().filter(|id| notes.iter().all(|note| note.id != id.0)) {
+        notes.extend(one(account, &visit.contact, &id.0).await?);
+    }
+    for note in notes.into_iter().filter(|note| note.text != text && Some(&*note.text) != unless) {
+        let change = json!({ "note_type": KIND, "params": { "service": SERVICE, "text": text } });
+        let path = format!("/contacts/{}/notes/{}", quoted_path(&visit.contact.0), quoted_path(&note.id));
+        let reply = account.call(|base| Request::patch(format!("{base}{path}")).json(&change)).await?;
+        if reply.status == 404 && !reply.is_html() {
+            continue;
+        }
+        wire::done(&reply, &*account.tools.clock)?;
+        if one(account, &visit.contact, &note.id).await?.is_some_and(|note| note.text != text) {
+            return Err(Failure::blocked(
+                "amoCRM took a note's new text and did not keep it; see who may edit notes",
+                None,
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn preview(account: &AmoCrm, visits: &[VisitRecord]) -> Vec<String> {
+    let request = |batch: &[VisitRecord]| {
+        let rows: Value = batch.iter().filter_map(|visit| row(account, visit).ok()).collect();
+        Request::post(format!("{}/contacts/notes", account.base())).json(&rows).in_words()
+    };
+    visits.chunks(BATCH).map(request).collect()
+}

@@ -1,0 +1,304 @@
+//! The Creatio connector at its fake: what is this vendor's alone. What all must keep is in `crm_contract`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
+#[path = "support/crm/mod.rs"]
+mod crm;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crm::bench::Bench;
+use crm::creatio::{FakeCreatio, USER};
+use crm::server::Hits;
+use crm::{FakeContact, Fault, POISON_TILL};
+use snova::clock::Clock;
+use snova::crm::{ContactId, FailureClass, Forgotten, Heartbeat, NewContact, Seek, SentVisit, Verdict, VisitRecord};
+use snova::customer::CustomerId;
+
+async fn site() -> Bench {
+    Bench::of(crm::vendor("creatio")).await
+}
+
+/// A site whose manners a test may change, and a box that logs in by user and password.
+async fn site_with(
+    manners: impl Fn(&mut FakeCreatio),
+    change: impl Fn(String) -> String,
+) -> (Bench, Arc<Mutex<FakeCreatio>>) {
+    let mut fake = FakeCreatio::default();
+    manners(&mut fake);
+    let fake = Arc::new(Mutex::new(fake));
+    let bench = Bench::with(Arc::clone(&fake) as Arc<Mutex<dyn crm::FakeCrm>>, change).await;
+    (bench, fake)
+}
+
+fn by_password(config: String) -> String {
+    let lines = config.lines().filter(|line| !line.starts_with("identity_url"));
+    let line = |line: &str| if line.starts_with("client_id") { format!("user = \"{USER}\"") } else { line.to_owned() };
+    lines.map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn ivan() -> FakeContact {
+    FakeContact {
+        birthday: "1980-05-17".to_owned(),
+        owner: "Ольга Петрова".to_owned(),
+        ..FakeContact::named("Иван", "Петрович", "Соколов", "8 (912) 345-67-89")
+    }
+}
+
+fn add(bench: &Bench, contact: FakeContact) -> String {
+    bench.server.crm.lock().unwrap().add_contact(contact, bench.clock.wall().at)
+}
+
+fn sent(visit: &VisitRecord) -> SentVisit {
+    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.opened_at.at }
+}
+
+#[tokio::test]
+async fn a_visit_sent_twice_is_one_activity_and_a_poisoned_row_does_not_hold_up_the_rest() {
+    let mut bench = site().await;
+    let contact = add(&bench, ivan());
+    let visits = [bench.visit(&contact), bench.visit_at(&contact, POISON_TILL), bench.visit(&contact)];
+    for _ in 0..2 {
+        let rows = bench.connector.record(&visits).await.unwrap();
+        assert!(rows[0].is_ok() && rows[2].is_ok(), "{rows:?}");
+        let refused = rows[1].as_ref().unwrap_err();
+        assert_eq!(refused.class, FailureClass::Poison);
+        assert!(refused.said().contains("HTTP 400"), "{refused}");
+    }
+    let there = bench.server.crm.lock().unwrap().visits();
+    assert_eq!(there.len(), 2);
+    assert_eq!(there[0].opened_at, Some(visits[0].opened_at.at));
+    assert_eq!(there[0].contact, contact);
+    let found = bench.connector.reconcile(&visits).await.unwrap();
+    assert!(found[0].is_some() && found[1].is_none() && found[2].is_some());
+}
+
+#[tokio::test]
+async fn what_is_reported_as_failed_and_was_written_counts_as_recorded() {
+    let (mut bench, _) = site_with(|fake| fake.lies_each = 1, |config| config).await;
+    let contact = add(&bench, ivan());
+    let visits: Vec<VisitRecord> = (0..20).map(|_| bench.visit(&contact)).collect();
+    let rows = bench.connector.record(&visits).await.unwrap();
+    assert!(rows.iter().all(Result::is_ok), "{rows:?}");
+    assert_eq!(bench.server.crm.lock().unwrap().visits().len(), 20);
+}
+
+#[tokio::test]
+async fn an_activity_that_lost_its_contact_is_mended_or_stops_the_road() {
+    let (mut bench, fake) = site_with(|fake| fake.drops_contact = true, |config| config).await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    let lost = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(lost.class, FailureClass::TenantBlocked);
+    fake.lock().unwrap().drops_contact = false;
+    assert!(bench.connector.record(&[visit]).await.unwrap()[0].is_ok());
+    let there = bench.server.crm.lock().unwrap().visits();
+    assert_eq!((there.len(), there[0].contact.as_str()), (1, contact.as_str()));
+}
+
+#[tokio::test]
+async fn a_visit_of_a_contact_that_is_gone_is_poison_and_a_missing_list_entry_stops_the_road() {
+    let mut bench = site().await;
+    let nobody = uuid::Uuid::from_u128(77).to_string();
+    let rows = bench.connector.record(&[bench.visit(&nobody)]).await.unwrap();
+    assert_eq!(rows[0].as_ref().unwrap_err().class, FailureClass::Poison);
+    let wrong = |config: String| format!("{config}[crm.creatio.visit]\nfinished = \"Выполнено\"\n");
+    let (mut bench, _) = site_with(|_| {}, wrong).await;
+    let contact = add(&bench, ivan());
+    let refused = bench.connector.record(&[bench.visit(&contact)]).await.unwrap_err();
+    assert_eq!(refused.class, FailureClass::TenantBlocked);
+    let named =
+        |config: String| format!("{config}[crm.creatio.visit]\nfinished = \"completed\"\ncategory = \"Meeting\"\n");
+    let (mut bench, _) = site_with(|_| {}, named).await;
+    let contact = add(&bench, ivan());
+    assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
+}
+
+#[tokio::test]
+async fn a_phone_is_found_however_it_was_typed_and_never_by_a_part_of_it() {
+    let mut bench = site().await;
+    let contact = add(&bench, ivan());
+    add(&bench, FakeContact { phone: "8 (912) 345-67-80".to_owned(), ..ivan() });
+    let found = bench.connector.find(&Seek::Phone("+79123456789".to_owned())).await.unwrap();
+    assert_eq!(found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [contact]);
+    assert_eq!(found[0].patronymic.as_deref(), Some("Петрович"));
+    assert_eq!(found[0].owner.as_deref(), Some("Ольга Петрова"));
+    assert_eq!(found[0].birthday, Some("1980-05-17".parse().unwrap()));
+    assert_eq!(found[0].tier, None, "an empty text is none");
+    assert!(bench.connector.find(&Seek::Phone("+79123450000".to_owned())).await.unwrap().is_empty());
+    let longest = bench.server.asked().iter().map(|a| a.query.iter().map(|(_, v)| v.len()).sum::<usize>()).max();
+    assert!(longest.unwrap() < 2000, "IIS refuses longer addresses: {longest:?}");
+}
+
+#[tokio::test]
+async fn a_customer_is_linked_created_voided_and_forgotten() {
+    let mut bench = site().await;
+    let contact = add(&bench, ivan());
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    bench.connector.link(&ContactId(contact.clone()), customer).await.unwrap();
+    assert_eq!(bench.server.crm.lock().unwrap().contact(&contact).unwrap().external_id, customer.to_string());
+    let new = NewContact {
+        customer: CustomerId(uuid::Uuid::from_u128(8)),
+        given: "Елена".to_owned(),
+        patronymic: None,
+        family: None,
+        phone: Some("+79990000001".to_owned()),
+        email: None,
+    };
+    let first = bench.connector.create(&new).await.unwrap();
+    assert_eq!(bench.connector.create(&new).await.unwrap(), first, "the second time it is the same one");
+    assert_ne!(first.0, new.customer.to_string(), "what is erased must not live on as the contact's key");
+    assert_eq!(bench.connector.find(&Seek::Phone("+79990000001".to_owned())).await.unwrap().len(), 1);
+    let visit = bench.visit(&contact);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    let sent = sent(&visit);
+    bench.connector.void(&sent).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
+    let gone =
+        Forgotten { key: visit.key, customer, contact: Some(ContactId(contact.clone())), visits: vec![sent.clone()] };
+    for _ in 0..2 {
+        bench.connector.forget(&gone).await.unwrap();
+        bench.connector.void(&sent).await.unwrap();
+    }
+    let crm = bench.server.crm.lock().unwrap();
+    assert!(crm.visits().is_empty() && crm.contact(&contact).unwrap().external_id.is_empty());
+}
+
+#[tokio::test]
+async fn forgetting_leaves_a_contact_alone_that_is_another_customers_by_now() {
+    let mut bench = site().await;
+    let other = CustomerId(uuid::Uuid::from_u128(9)).to_string();
+    let contact = add(&bench, FakeContact { external_id: other.clone(), ..ivan() });
+    let gone = Forgotten {
+        key: uuid::Uuid::from_u128(1),
+        customer: CustomerId(uuid::Uuid::from_u128(7)),
+        contact: Some(ContactId(contact.clone())),
+        visits: Vec::new(),
+    };
+    bench.connector.forget(&gone).await.unwrap();
+    assert_eq!(bench.server.crm.lock().unwrap().contact(&contact).unwrap().external_id, other);
+}
+
+#[tokio::test]
+async fn changed_cards_come_page_by_page_though_contacts_change_meanwhile() {
+    let mut bench = site().await;
+    let contact = add(&bench, ivan());
+    bench.clock.advance(Duration::from_secs(600));
+    let begin = bench.connector.changed("").await.unwrap();
+    assert!(bench.connector.changed(&begin.cursor).await.unwrap().contacts.is_empty());
+    bench.clock.advance(Duration::from_secs(60));
+    let now = bench.clock.wall().at;
+    bench.server.crm.lock().unwrap().change_contact(&contact, &|c| c.tier = "gold".to_owned(), now);
+    let page = bench.connector.changed(&begin.cursor).await.unwrap();
+    assert_eq!(page.contacts.len(), 1);
+    assert_eq!((page.contacts[0].tier.as_deref(), page.more), (Some("gold"), false));
+    // An import gives more than a page the same time; then come single ones.
+    bench.clock.advance(Duration::from_secs(600));
+    let mut all = std::collections::BTreeSet::new();
+    for number in 0..1800 {
+        if number > 1200 {
+            bench.clock.advance(Duration::from_millis(10));
+        }
+        all.insert(add(&bench, FakeContact { phone: format!("+7900{number:07}"), ..ivan() }));
+    }
+    let (mut seen, mut cursor, mut pages) = (std::collections::BTreeSet::new(), page.cursor, 0);
+    loop {
+        let page = bench.connector.changed(&cursor).await.unwrap();
+        seen.extend(page.contacts.iter().map(|contact| contact.id.clone()));
+        cursor = page.cursor;
+        pages += 1;
+        if !page.more {
+            break;
+        }
+        // One that was read already moves to the end, and those behind it move up.
+        let early = seen.iter().next().cloned().unwrap();
+        bench.clock.advance(Duration::from_secs(1));
+        let now = bench.clock.wall().at;
+        bench.server.crm.lock().unwrap().change_contact(&early, &|c| c.visits += 1, now);
+    }
+    assert!(all.is_subset(&seen), "{} of {} in {pages} pages", seen.len(), all.len());
+    assert!(pages < 10, "{pages}");
+}
+
+#[tokio::test]
+async fn an_expired_session_is_renewed_by_either_login_and_a_wrong_secret_is_said() {
+    for password in [false, true] {
+        let change = |config: String| if password { by_password(config) } else { config };
+        let (mut bench, fake) = site_with(|fake| fake.lies_each = 0, change).await;
+        let contact = add(&bench, ivan());
+        // Twice: a way to the login page, and then the page itself.
+        for _ in 0..2 {
+            bench.server.plan(Fault::TokenExpired, Hits::VisitWrites, 1);
+            let visit = bench.visit(&contact);
+            assert!(bench.connector.record(&[visit]).await.unwrap()[0].is_ok());
+        }
+        let visit = bench.visit(&contact);
+        bench.server.plan(Fault::Throttled, Hits::VisitWrites, 1);
+        let full = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
+        assert_eq!(full.class, FailureClass::Throttled);
+        bench.server.plan(Fault::Garbage, Hits::VisitWrites, 1);
+        assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
+        assert_eq!(bench.server.crm.lock().unwrap().visits().len(), 3);
+        let findings = bench.connector.probe().await;
+        assert!(findings.iter().all(|finding| finding.verdict == Verdict::Good), "{findings:#?}");
+        let name = if password { "crm/creatio/password" } else { "crm/creatio/client-secret" };
+        bench.secrets.0.lock().unwrap().insert(name.to_owned(), "wrong".to_owned());
+        crm::FakeCrm::expire_tokens(&mut *fake.lock().unwrap());
+        let refused = bench.connector.record(&[visit]).await.unwrap_err();
+        assert_eq!(refused.class, FailureClass::Auth);
+        assert!(refused.said().contains(if password { "(1)" } else { "invalid_client" }), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_site_on_net_core_is_reached_and_the_wrong_choice_is_said() {
+    let core = |fake: &mut FakeCreatio| fake.net_framework = false;
+    let told = |config: String| config.replace("client_id", "net_framework = false\nclient_id");
+    let (mut bench, _) = site_with(core, told).await;
+    let contact = add(&bench, ivan());
+    assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
+    let (mut bench, _) = site_with(core, |config| config).await;
+    let findings = bench.connector.probe().await;
+    assert_eq!(findings[0].verdict, Verdict::Missing);
+    assert!(findings[0].remedy.contains("net_framework"), "{findings:?}");
+    assert_eq!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap_err().class, FailureClass::TenantBlocked);
+}
+
+#[tokio::test]
+async fn the_probe_names_a_column_that_is_missing() {
+    let other =
+        |config: String| config.replace("tier = \"UsrTier\"", "tier = \"UsrRank\"\nexternal_id = \"UsrNobody\"");
+    let (mut bench, _) = site_with(|_| {}, other).await;
+    let findings = bench.connector.probe().await;
+    let of = |name: &str| findings.iter().find(|finding| finding.what.contains(name)).unwrap().verdict;
+    assert_eq!((of("UsrNobody"), of("UsrRank"), of("UsrOffer")), (Verdict::Missing, Verdict::Warning, Verdict::Good));
+    let sought = bench.connector.find(&Seek::Email("i@x.ru".to_owned())).await.unwrap_err();
+    assert_eq!(sought.class, FailureClass::TenantBlocked);
+}
+
+#[tokio::test]
+async fn a_box_has_one_row_that_its_signs_of_life_renew() {
+    let mut bench = site().await;
+    let beat = Heartbeat {
+        device: "shop-7".to_owned(),
+        version: "0.2.0".to_owned(),
+        at: bench.clock.wall(),
+        cameras: vec![("front".to_owned(), true), ("left".to_owned(), false)],
+        outbox_depth: 3,
+        outbox_oldest: Some(Duration::from_secs(90)),
+        outbox_dead: 0,
+    };
+    for _ in 0..3 {
+        assert!(bench.connector.heartbeat(&beat).await.unwrap());
+    }
+    assert_eq!(bench.server.crm.lock().unwrap().heartbeats(), 1);
+}
+
+#[tokio::test]
+async fn what_would_be_sent_can_be_seen_and_holds_no_secret() {
+    let bench = site().await;
+    let visit = bench.visit(&uuid::Uuid::from_u128(5).to_string());
+    let shown = bench.connector.preview(std::slice::from_ref(&visit)).join("\n");
+    assert!(shown.starts_with("POST /0/odata/$batch") && shown.contains(&visit.key.to_string()), "{shown}");
+    assert!(!shown.contains("secret") && bench.server.asked().is_empty());
+}

@@ -1,0 +1,605 @@
+//! An amoCRM account: OAuth with refresh tokens of one use, contacts with numbered fields, notes, and its refusals.
+//!
+//! After amocrm.ru's developer pages and what its PHP client expects. It takes the same note twice, ignores the filter
+//! by field, answers 204 for nothing, and shuts out who does not heed its 429.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use snova::crm::{erased_text, void_text};
+use snova::i18n::Language;
+
+use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
+
+const LONG_LIVED: &str = "amo-long-lived-5d1c";
+const CLIENT: &str = "0f6a2c1e-amo-client";
+const SECRET: &str = "amo-client-secret-91be";
+const REDIRECT: &str = "https://example.com/amo";
+const FIRST_REFRESH: &str = "def50200-first";
+/// What it allows in a second, and how many refusals are heard before the door is shut.
+const A_SECOND: usize = 7;
+const PATIENCE: usize = 10;
+
+/// (number, code, kind, name)
+const FIELDS: &[(i64, Option<&str>, &str, &str)] = &[
+    (11, Some("PHONE"), "multitext", "Телефон"),
+    (12, Some("EMAIL"), "multitext", "Email"),
+    (9001, None, "text", "Snova"),
+    (9002, None, "text", "Отчество"),
+    (9003, None, "select", "Уровень"),
+    (9004, None, "text", "Предложение"),
+    (9005, None, "birthday", "День рождения"),
+    (9006, None, "numeric", "Визиты"),
+    (9007, None, "textarea", "Предпочтения"),
+];
+
+type Row = Map<String, Value>;
+
+/// The account's memory.
+pub struct FakeAmoCrm {
+    contacts: Vec<Row>,
+    notes: Vec<Row>,
+    owners: Vec<String>,
+    next_id: i64,
+    /// Access tokens given out, with their ends.
+    tokens: BTreeMap<String, Timestamp>,
+    refresh: String,
+    given: u64,
+    recent: VecDeque<Timestamp>,
+    refusals: usize,
+    quirks: Quirks,
+}
+
+/// How an account may differ from the usual.
+#[derive(Clone, Copy, Default)]
+pub struct Quirks {
+    /// A box of this fake logs in by OAuth.
+    pub by_oauth: bool,
+    /// Text fields take a value and keep nothing.
+    pub forgetful: bool,
+    /// 400 names no row.
+    pub nameless: bool,
+}
+
+impl Default for FakeAmoCrm {
+    fn default() -> Self {
+        Self {
+            contacts: Vec::new(),
+            notes: Vec::new(),
+            owners: Vec::new(),
+            next_id: 100,
+            tokens: BTreeMap::new(),
+            refresh: FIRST_REFRESH.to_owned(),
+            given: 0,
+            recent: VecDeque::new(),
+            refusals: 0,
+            quirks: Quirks::default(),
+        }
+    }
+}
+
+fn problem(status: u16, title: &str, detail: &str, errors: Option<Value>) -> Answer {
+    let mut body = json!({ "title": title, "type": format!("https://httpstatus.es/{status}"), "status": status, "detail": detail });
+    if let Some(errors) = errors {
+        body["validation-errors"] = errors;
+    }
+    Answer {
+        headers: vec![("content-type".to_owned(), "application/problem+json".to_owned())],
+        ..Answer::json(status, &body)
+    }
+}
+
+fn not_found() -> Answer {
+    problem(404, "Not Found", "Entity not found", None)
+}
+
+fn bad(request_id: &Value, code: &str, path: &str) -> Value {
+    json!({ "request_id": request_id, "errors": [{ "code": code, "path": path, "detail": "This value is not valid." }] })
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.parse().ok()
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+fn quoted(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// A list, page by page; nothing is 204.
+fn listed(asked: &Asked, name: &str, rows: Vec<Row>) -> Answer {
+    let limit = asked.param("limit").and_then(number).unwrap_or(50).clamp(1, 250) as usize;
+    let page = asked.param("page").and_then(number).unwrap_or(1).max(1) as usize;
+    let more = rows.len() > page * limit;
+    let rows: Vec<Row> = rows.into_iter().skip((page - 1) * limit).take(limit).collect();
+    if rows.is_empty() {
+        return Answer::empty(204);
+    }
+    let mut body = json!({ "_page": page, "_links": { "self": { "href": asked.path } }, "_embedded": { name: rows } });
+    if more {
+        // The next page has the same host, filters and order: clients follow it as it stands.
+        let kept = asked.query.iter().filter(|(name, _)| name != "page" && name != "limit");
+        let kept: String = kept.map(|(name, value)| format!("&{}={}", quoted(name), quoted(value))).collect();
+        let host = asked.header("host").unwrap_or("localhost");
+        body["_links"]["next"] =
+            json!({ "href": format!("https://{host}{}?limit={limit}&page={}{kept}", asked.path, page + 1) });
+    }
+    Answer::json(200, &body)
+}
+
+/// Values of `name[]` or `name[0]`, or of `name` itself.
+fn many<'a>(asked: &'a Asked, name: &str) -> Vec<&'a str> {
+    let is_it = |own: &str| own.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
+    asked.query.iter().filter(|(own, _)| is_it(own)).map(|(_, value)| value.as_str()).collect()
+}
+
+impl FakeAmoCrm {
+    pub fn of(quirks: Quirks) -> Self {
+        Self { quirks, ..Self::default() }
+    }
+
+    fn exchange(&mut self, asked: &Asked, now: Timestamp) -> Answer {
+        let Some(body) = asked.json() else { return problem(400, "Bad Request", "not JSON", None) };
+        let is = |name: &str, value: &str| body[name] == value;
+        if !is("client_id", CLIENT) || !is("client_secret", SECRET) || !is("redirect_uri", REDIRECT) {
+            return problem(401, "Unauthorized", "Client authentication failed", None);
+        }
+        if !is("grant_type", "refresh_token") || body["refresh_token"] != self.refresh.as_str() {
+            let mut answer = problem(401, "Unauthorized", "Token has been revoked", None);
+            answer.body = json!({ "hint": "Token has been revoked", "title": "Unauthorized", "status": 401 })
+                .to_string()
+                .into_bytes();
+            return answer;
+        }
+        self.given += 1;
+        let access = format!("amo-access-{}", self.given);
+        self.refresh = format!("def50200-{}", self.given);
+        self.tokens.insert(access.clone(), now.checked_add(Duration::from_secs(86_400)).unwrap());
+        Answer::json(
+            200,
+            &json!({
+                "token_type": "Bearer", "expires_in": 86_400, "access_token": access, "refresh_token": self.refresh,
+                "server_time": now.as_second(),
+            }),
+        )
+    }
+
+    fn fresh_id(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn at(&self, id: &str) -> Option<usize> {
+        let id = number(id)?;
+        self.contacts.iter().position(|row| row["id"] == id)
+    }
+
+    fn search(&self, asked: &Asked) -> Vec<Row> {
+        let query = asked.param("query").unwrap_or_default().to_lowercase();
+        let wanted = digits(&query);
+        let by_digits = wanted.len() >= 3 && wanted.len() == query.len();
+        let has = |row: &Row| {
+            let values = row["custom_fields_values"].as_array().into_iter().flatten();
+            let values = values.flat_map(|field| field["values"].as_array().cloned().unwrap_or_default());
+            let texts = values.filter_map(|value| value["value"].as_str().map(str::to_owned));
+            texts
+                .chain([row["name"].as_str().unwrap_or_default().to_owned()])
+                .any(|text| text.to_lowercase().contains(&query) || by_digits && digits(&text).contains(&wanted))
+        };
+        let ids = many(asked, "filter[id]");
+        // filter[custom_fields_values] is not open in this account: it is read and ignored.
+        let mut rows: Vec<Row> = self.contacts.iter().filter(|row| query.is_empty() || has(row)).cloned().collect();
+        rows.retain(|row| ids.is_empty() || ids.iter().any(|id| number(id) == row["id"].as_i64()));
+        if let Some(order) = asked.param("order[updated_at]") {
+            rows.sort_by_key(|row| row["updated_at"].as_i64());
+            if order == "desc" {
+                rows.reverse();
+            }
+        }
+        rows
+    }
+
+    /// The faults of a contact's values; `place` goes before their paths.
+    fn faults(row: &Value, place: &str) -> Vec<Value> {
+        let mut faults = Vec::new();
+        let values = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
+        for (index, field) in values.iter().enumerate() {
+            let known = FIELDS
+                .iter()
+                .any(|(id, code, ..)| field["field_id"] == *id || code.is_some_and(|code| field["field_code"] == code));
+            let path = format!("{place}custom_fields_values.{index}");
+            if !known {
+                faults.push(bad(&row["request_id"], "NotSupportedChoice", &format!("{path}.field_id")));
+            } else if !field["values"].is_array() && !field["values"].is_null() {
+                faults.push(bad(&row["request_id"], "InvalidType", &format!("{path}.values")));
+            }
+        }
+        faults
+    }
+
+    fn put(&mut self, at: usize, change: &Value, now: Timestamp) {
+        let forgetful = self.quirks.forgetful;
+        let row = &mut self.contacts[at];
+        for name in ["first_name", "last_name", "name", "responsible_user_id"] {
+            if !change[name].is_null() {
+                row.insert(name.to_owned(), change[name].clone());
+            }
+        }
+        if change["first_name"].is_string() || change["last_name"].is_string() {
+            let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let name = format!("{} {}", text("first_name"), text("last_name"));
+            row.insert("name".to_owned(), name.trim().into());
+        }
+        let mut fields = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
+        for field in change["custom_fields_values"].as_array().cloned().unwrap_or_default() {
+            let Some((id, code, kind, name)) = FIELDS.iter().find(|(id, code, ..)| {
+                field["field_id"] == *id || code.is_some_and(|code| field["field_code"] == code)
+            }) else {
+                continue;
+            };
+            fields.retain(|own| own["field_id"] != *id);
+            let values = field["values"].as_array().cloned().unwrap_or_default();
+            if !values.is_empty() && !(forgetful && *kind == "text") {
+                fields.push(json!({ "field_id": id, "field_name": name, "field_code": code, "field_type": kind, "values": values }));
+            }
+        }
+        let fields = if fields.is_empty() { Value::Null } else { fields.into() };
+        row.insert("custom_fields_values".to_owned(), fields);
+        row.insert("updated_at".to_owned(), now.as_second().into());
+    }
+
+    fn new_row(&mut self, now: Timestamp) -> usize {
+        let id = self.fresh_id();
+        let row = json!({
+            "id": id, "name": "", "first_name": "", "last_name": "", "responsible_user_id": 0, "created_at": now.as_second(),
+            "updated_at": now.as_second(), "custom_fields_values": null, "is_deleted": false, "account_id": 1,
+            "_links": { "self": { "href": format!("https://localhost/api/v4/contacts/{id}") } }, "_embedded": { "tags": [], "companies": [] },
+        });
+        self.contacts.push(row.as_object().cloned().unwrap());
+        self.contacts.len() - 1
+    }
+
+    fn write_contacts(&mut self, asked: &Asked, now: Timestamp) -> Answer {
+        let Some(rows) = asked.json().and_then(|body| body.as_array().cloned()) else {
+            return problem(400, "Bad Request", "Invalid request", None);
+        };
+        let faults: Vec<Value> =
+            rows.iter().enumerate().flat_map(|(at, row)| Self::faults(row, &format!("{at}."))).collect();
+        if !faults.is_empty() {
+            return problem(400, "Bad Request", "Request validation failed", Some(faults.into()));
+        }
+        let mut answer = Vec::new();
+        for row in rows {
+            let at = match asked.method.as_str() {
+                "POST" => self.new_row(now),
+                _ => match self.at(&row["id"].to_string()) {
+                    Some(at) => at,
+                    None => return not_found(),
+                },
+            };
+            self.put(at, &row, now);
+            answer.push(json!({ "id": self.contacts[at]["id"], "request_id": row["request_id"], "updated_at": now.as_second() }));
+        }
+        Answer::json(200, &json!({ "_links": {}, "_embedded": { "contacts": answer } }))
+    }
+
+    /// `within` is the contact of the path.
+    fn write_notes(&mut self, within: Option<i64>, asked: &Asked, now: Timestamp) -> Answer {
+        let Some(rows) = asked.json().and_then(|body| body.as_array().cloned()) else {
+            return problem(400, "Bad Request", "Invalid request", None);
+        };
+        if rows.len() > 50 {
+            return problem(400, "Bad Request", "Too many entities", None);
+        }
+        let mut faults = Vec::new();
+        for row in &rows {
+            let entity = within.map_or_else(|| row["entity_id"].clone(), Value::from);
+            let params = &row["params"];
+            let told = match row["note_type"].as_str() {
+                Some("extended_service_message") => params["service"].is_string() && params["text"].is_string(),
+                Some("common") => params["text"].is_string(),
+                Some("service_message") => params["text"].is_string(),
+                _ => {
+                    faults.push(bad(&row["request_id"], "NotSupportedChoice", "note_type"));
+                    continue;
+                }
+            };
+            if !entity.is_i64() || self.at(&entity.to_string()).is_none() {
+                faults.push(bad(&row["request_id"], "NotFound", "entity_id"));
+            } else if !told || params.to_string().contains(POISON_TILL) {
+                faults.push(bad(&row["request_id"], "InvalidValue", "params.service"));
+            } else if !row["created_at"].is_null() && !row["created_at"].is_i64() {
+                faults.push(bad(&row["request_id"], "InvalidType", "created_at"));
+            }
+        }
+        if !faults.is_empty() {
+            let faults = if self.quirks.nameless { json!([]) } else { faults.into() };
+            return problem(400, "Bad Request", "Request validation failed", Some(faults));
+        }
+        let mut answer = Vec::new();
+        for row in rows {
+            let entity = within.map_or_else(|| row["entity_id"].clone(), Value::from);
+            let id = self.fresh_id();
+            let created = row["created_at"].as_i64().unwrap_or(now.as_second());
+            let note = json!({
+                "id": id, "entity_id": entity, "note_type": row["note_type"], "params": row["params"],
+                "created_at": created, "updated_at": now.as_second(), "responsible_user_id": 1, "account_id": 1,
+            });
+            self.notes.push(note.as_object().cloned().unwrap());
+            answer.push(json!({ "id": id, "entity_id": entity, "request_id": row["request_id"] }));
+        }
+        Answer::json(200, &json!({ "_links": {}, "_embedded": { "notes": answer } }))
+    }
+
+    fn list_notes(&self, within: Option<i64>, asked: &Asked) -> Answer {
+        let kinds = many(asked, "filter[note_type]");
+        let from = asked.param("filter[updated_at][from]").or(asked.param("filter[updated_at]")).and_then(number);
+        let mut rows = self.notes.clone();
+        rows.retain(|row| {
+            within.is_none_or(|id| row["entity_id"] == id)
+                && (kinds.is_empty() || kinds.iter().any(|kind| row["note_type"] == *kind))
+                && from.is_none_or(|from| row["updated_at"].as_i64() >= Some(from))
+        });
+        if asked.param("order[updated_at]") == Some("desc") {
+            rows.sort_by_key(|row| std::cmp::Reverse(row["updated_at"].as_i64()));
+        }
+        listed(asked, "notes", rows)
+    }
+
+    fn one_note(&mut self, contact: &str, id: &str, asked: &Asked, now: Timestamp) -> Answer {
+        let (contact, id) = (number(contact), number(id));
+        let is_it = |row: &Row| row["id"].as_i64() == id && row["entity_id"].as_i64() == contact;
+        let Some(note) = self.notes.iter_mut().find(|row| is_it(row)) else { return not_found() };
+        if asked.method == "PATCH" {
+            let change = asked.json().unwrap_or_default();
+            if !change["params"]["text"].is_string() || change["note_type"] != note["note_type"] {
+                return problem(400, "Bad Request", "Request validation failed", None);
+            }
+            note.insert("params".to_owned(), change["params"].clone());
+            note.insert("updated_at".to_owned(), now.as_second().into());
+            return Answer::json(200, &json!({ "id": id, "entity_id": contact, "updated_at": now.as_second() }));
+        }
+        Answer::json(200, &Value::Object(note.clone()))
+    }
+
+    fn fields(asked: &Asked) -> Answer {
+        let rows = FIELDS.iter().map(|(id, code, kind, name)| json!({ "id": id, "code": code, "type": kind, "name": name, "entity_type": "contacts" }));
+        listed(asked, "custom_fields", rows.map(|row| row.as_object().cloned().unwrap()).collect())
+    }
+
+    fn people(&self, asked: &Asked, id: Option<&str>) -> Answer {
+        let rows: Vec<Row> = (1i64..)
+            .zip(&self.owners)
+            .map(|(id, name)| json!({ "id": id, "name": name, "email": "x@example.com" }).as_object().cloned().unwrap())
+            .collect();
+        match id {
+            None => listed(asked, "users", rows),
+            Some(id) => rows
+                .into_iter()
+                .find(|row| number(id) == row["id"].as_i64())
+                .map_or_else(not_found, |row| Answer::json(200, &row.into())),
+        }
+    }
+
+    /// Seven a second; refusals that are not heeded shut the door for good.
+    fn too_fast(&mut self, now: Timestamp) -> bool {
+        let second_ago = now.checked_sub(Duration::from_secs(1)).unwrap();
+        self.recent.retain(|at| *at > second_ago);
+        self.recent.push_back(now);
+        let is_too_fast = self.recent.len() > A_SECOND;
+        self.refusals += usize::from(is_too_fast);
+        is_too_fast
+    }
+}
+
+impl FakeCrm for FakeAmoCrm {
+    fn answer(&mut self, asked: &Asked, now: Timestamp) -> Answer {
+        if self.refusals > PATIENCE {
+            return self.blocked();
+        }
+        if self.too_fast(now) {
+            return self.throttled();
+        }
+        if asked.path == "/oauth2/access_token" && asked.method == "POST" {
+            return self.exchange(asked, now);
+        }
+        let bearer = asked.bearer().unwrap_or_default();
+        if bearer != LONG_LIVED && self.tokens.get(bearer).is_none_or(|until| *until <= now) {
+            return problem(401, "Unauthorized", "Wrong credentials", None);
+        }
+        let Some(path) = asked.path.strip_prefix("/api/v4/") else { return not_found() };
+        let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+        match (asked.method.as_str(), parts.as_slice()) {
+            ("GET", ["account"]) => {
+                Answer::json(200, &json!({ "id": 1, "name": "Магазин", "subdomain": "shop", "current_user_id": 1 }))
+            }
+            ("GET", ["users"]) => self.people(asked, None),
+            ("GET", ["users", id]) => self.people(asked, Some(id)),
+            ("GET", ["contacts", "custom_fields"]) => Self::fields(asked),
+            ("GET", ["contacts", "custom_fields", id]) => match FIELDS.iter().find(|field| Some(field.0) == number(id))
+            {
+                Some((id, code, kind, name)) => {
+                    Answer::json(200, &json!({ "id": id, "code": code, "type": kind, "name": name }))
+                }
+                None => not_found(),
+            },
+            ("GET", ["contacts"]) => listed(asked, "contacts", self.search(asked)),
+            ("POST" | "PATCH", ["contacts"]) => self.write_contacts(asked, now),
+            ("GET", ["contacts", "notes"]) => self.list_notes(None, asked),
+            ("POST", ["contacts", "notes"]) => self.write_notes(None, asked, now),
+            ("GET" | "PATCH", ["contacts", contact, "notes", id]) => self.one_note(contact, id, asked, now),
+            (method, ["contacts", contact, rest @ ..]) => match (method, self.at(contact), rest) {
+                ("GET", None, []) => Answer::empty(204),
+                (_, None, _) => not_found(),
+                ("GET", Some(at), []) => Answer::json(200, &Value::Object(self.contacts[at].clone())),
+                ("PATCH", Some(at), []) => {
+                    let change = asked.json().unwrap_or_default();
+                    let faults = Self::faults(&change, "");
+                    if !faults.is_empty() {
+                        return problem(400, "Bad Request", "Request validation failed", Some(faults.into()));
+                    }
+                    self.put(at, &change, now);
+                    Answer::json(200, &json!({ "id": number(contact), "updated_at": now.as_second() }))
+                }
+                ("GET", Some(_), ["notes"]) => self.list_notes(number(contact), asked),
+                ("POST", Some(_), ["notes"]) => self.write_notes(number(contact), asked, now),
+                _ => problem(405, "Method Not Allowed", "Method Not Allowed", None),
+            },
+            _ => not_found(),
+        }
+    }
+
+    fn throttled(&self) -> Answer {
+        let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+        Answer { status: 429, headers, body: b"Too Many Requests".to_vec() }
+    }
+
+    fn blocked(&self) -> Answer {
+        Answer::html(
+            403,
+            "<html><head><title>403 Forbidden</title></head><body><center><h1>403 Forbidden</h1></center><hr><center>nginx</center></body></html>",
+        )
+    }
+
+    fn expire_tokens(&mut self) {
+        // The long-lived token is nobody's to expire but the administrator's.
+        self.tokens.clear();
+    }
+
+    fn is_visit_write(&self, asked: &Asked) -> bool {
+        asked.method == "POST" && asked.path.starts_with("/api/v4/contacts/") && asked.path.ends_with("/notes")
+    }
+
+    fn visits(&self) -> Vec<FakeVisit> {
+        let visit = |row: &Row| {
+            let text = row["params"]["text"].as_str()?;
+            let key = text.split("#visit:").nth(1)?.get(..36)?.to_owned();
+            let uuid = key.parse().ok()?;
+            let says = |of: fn(Language, uuid::Uuid) -> String| {
+                [Language::Russian, Language::Ukrainian, Language::English]
+                    .into_iter()
+                    .any(|language| of(language, uuid) == text)
+            };
+            Some(FakeVisit {
+                contact: row["entity_id"].to_string(),
+                opened_at: row["created_at"].as_i64().and_then(|at| Timestamp::from_second(at).ok()),
+                void: says(void_text),
+                erased: says(erased_text) && !row["params"].to_string().contains("till"),
+                key,
+            })
+        };
+        self.notes.iter().filter_map(visit).collect()
+    }
+
+    fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String {
+        let at = self.new_row(now);
+        let id = self.contacts[at]["id"].to_string();
+        self.change_contact(&id, &|there| *there = contact.clone(), now);
+        id
+    }
+
+    fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
+        let mut contact = self.contact(id).unwrap();
+        change(&mut contact);
+        let mut values = Vec::new();
+        let birthday =
+            contact.birthday.parse::<jiff::civil::Date>().ok().map(|date| {
+                date.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(3))).unwrap().timestamp().as_second()
+            });
+        for (field, value) in [
+            (11, json!(contact.phone)),
+            (12, json!(contact.email)),
+            (9001, json!(contact.external_id)),
+            (9002, json!(contact.patronymic)),
+            (9003, json!(contact.tier)),
+            (9004, json!(contact.offer)),
+            (9005, birthday.map_or_else(|| json!(""), Value::from)),
+            (9006, json!(contact.visits.to_string())),
+            (9007, json!(contact.notes)),
+        ] {
+            let given = if value == "" { Value::Null } else { json!([{ "value": value }]) };
+            values.push(json!({ "field_id": field, "values": given }));
+        }
+        let owner = match self.owners.iter().position(|name| *name == contact.owner) {
+            _ if contact.owner.is_empty() => 0,
+            Some(at) => at + 1,
+            None => {
+                self.owners.push(contact.owner.clone());
+                self.owners.len()
+            }
+        };
+        let at = self.at(id).unwrap();
+        let kept = std::mem::take(&mut self.quirks.forgetful);
+        self.put(
+            at,
+            &json!({ "first_name": contact.given, "last_name": contact.family, "responsible_user_id": owner, "custom_fields_values": values }),
+            now,
+        );
+        self.quirks.forgetful = kept;
+    }
+
+    fn contact(&self, id: &str) -> Option<FakeContact> {
+        let row = &self.contacts[self.at(id)?];
+        let value = |field: i64| {
+            let fields = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
+            fields
+                .iter()
+                .find(|own| own["field_id"] == field)
+                .map(|own| own["values"][0]["value"].clone())
+                .unwrap_or_default()
+        };
+        let text = |field: i64| value(field).as_str().unwrap_or_default().to_owned();
+        let birthday = value(9005).as_i64().map(|at| Timestamp::from_second(at + 3 * 3600).unwrap());
+        let owner = row["responsible_user_id"].as_u64().unwrap_or(0) as usize;
+        Some(FakeContact {
+            external_id: text(9001),
+            given: row["first_name"].as_str().unwrap_or_default().to_owned(),
+            patronymic: text(9002),
+            family: row["last_name"].as_str().unwrap_or_default().to_owned(),
+            phone: text(11),
+            email: text(12),
+            tier: text(9003),
+            owner: owner.checked_sub(1).and_then(|at| self.owners.get(at)).cloned().unwrap_or_default(),
+            notes: text(9007),
+            offer: text(9004),
+            birthday: birthday.map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()).unwrap_or_default(),
+            visits: text(9006).parse().unwrap_or(0),
+        })
+    }
+
+    fn contacts(&self) -> usize {
+        self.contacts.len()
+    }
+
+    fn heartbeats(&self) -> usize {
+        0
+    }
+
+    fn config(&self, url: &str, ca_file: &str) -> String {
+        let app = if self.quirks.by_oauth {
+            format!("client_id = \"{CLIENT}\"\nredirect_uri = \"{REDIRECT}\"\n")
+        } else {
+            String::new()
+        };
+        format!(
+            "[crm]\nkind = \"amocrm\"\nca_file = \"{ca_file}\"\n[crm.amocrm]\nurl = \"{url}\"\n{app}[crm.amocrm.fields]\n\
+             external_id = \"9001\"\npatronymic = \"9002\"\ntier = \"9003\"\noffer = \"9004\"\nbirthday = \"9005\"\nvisits = \"9006\"\n\
+             notes = \"9007\"\n"
+        )
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        if self.quirks.by_oauth {
+            return vec![
+                ("crm/amocrm/client-secret", SECRET.to_owned()),
+                ("crm/amocrm/refresh-token", self.refresh.clone()),
+            ];
+        }
+        vec![("crm/amocrm/token", LONG_LIVED.to_owned())]
+    }
+}
