@@ -29,13 +29,6 @@ pub struct FakeSugar {
     sync_keys: BTreeMap<String, String>,
 }
 
-impl Default for FakeSugar {
-    fn default() -> Self {
-        let (beans, access, refresh, sync_keys) = Default::default();
-        Self { beans, admin: true, access, refresh, given: 0, sync_keys }
-    }
-}
-
 /// Status and body.
 type Said = (u16, Value);
 
@@ -44,6 +37,11 @@ fn error(status: u16, code: &str) -> Said {
 }
 
 impl FakeSugar {
+    pub fn of(admin: bool) -> Self {
+        let (beans, access, refresh, sync_keys) = Default::default();
+        Self { beans, admin, access, refresh, given: 0, sync_keys }
+    }
+
     /// Ends the refresh tokens as well, as another login on the same platform does.
     pub fn end_sessions(&mut self) {
         self.access.clear();

@@ -1,0 +1,264 @@
+//! The SuiteCRM connector by V8 at its fake: what is this vendor's alone. What all must keep is in `crm_contract`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
+#[path = "support/crm/mod.rs"]
+mod crm;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crm::bench::Bench;
+use crm::server::Hits;
+use crm::suitecrm::FakeSuite;
+use crm::{FakeContact, FakeCrm, Fault, POISON_TILL};
+use snova::clock::Clock;
+use snova::crm::{ContactId, FailureClass, Forgotten, NewContact, Seek, SentVisit, Verdict, VisitRecord};
+use snova::customer::CustomerId;
+
+/// A bench whose fake can be looked into.
+async fn tenant() -> (Bench, Arc<Mutex<FakeSuite>>) {
+    let crm = Arc::new(Mutex::new(FakeSuite::default()));
+    (Bench::of(Arc::clone(&crm) as Arc<Mutex<dyn FakeCrm>>).await, crm)
+}
+
+fn ivan() -> FakeContact {
+    FakeContact::named("Иван", "Петрович", "О'Соколов", "8 (912) 345-67-89")
+}
+
+fn add(bench: &Bench, contact: FakeContact) -> String {
+    let now = bench.clock.wall().at;
+    bench.server.crm.lock().unwrap().add_contact(contact, now)
+}
+
+fn sent(visit: &VisitRecord) -> SentVisit {
+    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.closed_at.at }
+}
+
+fn requests(bench: &Bench) -> Vec<String> {
+    bench.server.asked().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+}
+
+#[tokio::test]
+async fn a_visit_sent_twice_is_one_meeting_with_its_time_in_the_contacts_list() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    for _ in 0..3 {
+        let rows = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+        assert_eq!(rows[0].as_ref().unwrap().0, visit.key.to_string());
+    }
+    let there = crm.lock().unwrap().visits();
+    assert_eq!(there.len(), 1);
+    assert_eq!((there[0].contact.as_str(), there[0].opened_at), (contact.as_str(), Some(visit.opened_at.at)));
+    let found = bench.connector.reconcile(&[visit, bench.visit(&contact)]).await.unwrap();
+    assert!(found[0].is_some() && found[1].is_none());
+}
+
+#[tokio::test]
+async fn a_cut_between_meeting_and_tie_is_healed_when_the_visit_is_sent_again() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    bench.server.plan(Fault::CutAfter, Hits::VisitWrites, 1);
+    let cut = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
+    assert_eq!(cut.class, FailureClass::Transient);
+    assert_eq!(crm.lock().unwrap().visits()[0].contact, "", "a parent alone puts it into no list");
+    assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
+    assert_eq!(crm.lock().unwrap().visits()[0].contact, contact);
+}
+
+#[tokio::test]
+async fn a_meeting_that_somebody_threw_away_is_recorded_and_stays_away() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    crm.lock().unwrap().beans.remove("Meetings", &visit.key.to_string(), bench.clock.wall().at);
+    assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
+    let there = crm.lock().unwrap().visits();
+    assert_eq!((there.len(), there[0].erased), (1, true));
+    bench.connector.void(&sent(&visit)).await.unwrap();
+    assert!(bench.connector.reconcile(&[visit]).await.unwrap()[0].is_none());
+}
+
+#[tokio::test]
+async fn sending_a_voided_visit_again_does_not_bring_it_back() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    bench.connector.void(&sent(&visit)).await.unwrap();
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    assert!(crm.lock().unwrap().visits()[0].void);
+}
+
+#[tokio::test]
+async fn a_visit_of_a_contact_that_is_gone_is_refused_and_finds_its_place_with_another() {
+    let (mut bench, crm) = tenant().await;
+    let (gone, other) = (add(&bench, ivan()), add(&bench, ivan()));
+    let visit = bench.visit(&gone);
+    crm.lock().unwrap().beans.remove("Contacts", &gone, bench.clock.wall().at);
+    let rows = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    assert_eq!(rows[0].as_ref().unwrap_err().class, FailureClass::Poison);
+    let moved = VisitRecord { contact: ContactId(other.clone()), ..visit.clone() };
+    assert!(bench.connector.record(&[moved]).await.unwrap()[0].is_ok());
+    let crm = crm.lock().unwrap();
+    assert_eq!(crm.visits()[0].contact, other);
+    assert_eq!(crm.beans.get("Meetings", &visit.key.to_string()).unwrap()["parent_id"], other);
+}
+
+#[tokio::test]
+async fn the_databases_refusal_kills_a_visit_only_while_it_takes_others() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    let poison = [bench.visit_at(&contact, POISON_TILL)];
+    let first = bench.connector.record(&poison).await.unwrap();
+    assert_eq!(first[0].as_ref().unwrap_err().class, FailureClass::Transient, "it may be the database");
+    assert_eq!(bench.connector.record(&poison).await.unwrap_err().class, FailureClass::Transient, "nothing was taken");
+    bench.connector.record(&[bench.visit(&contact)]).await.unwrap();
+    let again = bench.connector.record(&poison).await.unwrap();
+    assert_eq!(again[0].as_ref().unwrap_err().class, FailureClass::Poison);
+    // A disk that is full refuses everything, and nothing of that is a visit's fault.
+    crm.lock().unwrap().read_only = true;
+    let visit = [bench.visit(&contact)];
+    for _ in 0..5 {
+        match bench.connector.record(&visit).await {
+            Ok(rows) => assert_eq!(rows[0].as_ref().unwrap_err().class, FailureClass::Transient),
+            Err(failure) => assert_eq!(failure.class, FailureClass::Transient),
+        }
+    }
+    crm.lock().unwrap().read_only = false;
+    assert!(bench.connector.record(&visit).await.unwrap()[0].is_ok());
+    assert_eq!(crm.lock().unwrap().visits().len(), 2);
+}
+
+#[tokio::test]
+async fn contacts_are_found_by_phone_and_e_mail_and_each_one_once() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    add(&bench, FakeContact { phone: "8 (912) 345-67-80".to_owned(), ..ivan() });
+    let work = [("phone_work".to_owned(), "+7 912 345 67 89".to_owned())].into();
+    crm.lock().unwrap().beans.update("Contacts", &contact, &work, bench.clock.wall().at);
+    let found = bench.connector.find(&Seek::Phone("+79123456789".to_owned())).await.unwrap();
+    assert_eq!(found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [contact], "by either number, and once");
+    assert_eq!(found[0].family.as_deref(), Some("О'Соколов"), "as it was typed, not as it stands in a page");
+    assert_eq!(found[0].phones.len(), 2);
+    let anna = add(&bench, FakeContact { email: "anna@example.com".to_owned(), phone: String::new(), ..ivan() });
+    let found = bench.connector.find(&Seek::Email("anna@example.com".to_owned())).await.unwrap();
+    assert_eq!(found.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [anna]);
+    assert!(!bench.server.asked().iter().any(|asked| asked.param("filter[operator]").is_some()));
+}
+
+#[tokio::test]
+async fn a_customer_is_linked_created_once_and_forgotten() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    bench.connector.link(&ContactId(contact.clone()), customer).await.unwrap();
+    assert_eq!(crm.lock().unwrap().contact(&contact).unwrap().external_id, customer.to_string());
+    let new = NewContact {
+        customer: CustomerId(uuid::Uuid::from_u128(8)),
+        given: "Елена".to_owned(),
+        patronymic: None,
+        family: None,
+        phone: Some("+79120000001".to_owned()),
+        email: Some("elena@example.com".to_owned()),
+    };
+    let created = bench.connector.create(&new).await.unwrap();
+    assert_eq!(bench.connector.create(&new).await.unwrap(), created, "the second time it is the same one");
+    assert_ne!(created.0, new.customer.to_string());
+    assert_eq!(bench.connector.find(&Seek::ExternalId(new.customer)).await.unwrap()[0].id, created.0);
+    crm.lock().unwrap().beans.remove("Contacts", &created.0, bench.clock.wall().at);
+    assert_ne!(bench.connector.create(&new).await.unwrap(), created, "an id in the bin is used up");
+    let visit = bench.visit(&contact);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    let gone = Forgotten {
+        key: visit.key,
+        customer,
+        contact: Some(ContactId(contact.clone())),
+        visits: vec![sent(&visit), sent(&bench.visit(&contact))],
+    };
+    for _ in 0..2 {
+        bench.connector.forget(&gone).await.unwrap();
+    }
+    assert!(crm.lock().unwrap().visits()[0].erased);
+    assert!(crm.lock().unwrap().contact(&contact).unwrap().external_id.is_empty());
+    let nobody = ContactId("5ca1ab1e-0000-4000-8000-00000000ffff".to_owned());
+    assert!(bench.connector.contact(&nobody).await.unwrap().is_none());
+    bench.connector.forget(&Forgotten { contact: Some(nobody), ..gone }).await.unwrap();
+}
+
+#[tokio::test]
+async fn changed_cards_come_page_by_page() {
+    let (mut bench, _) = tenant().await;
+    let contact = add(&bench, ivan());
+    let begin = bench.connector.changed("").await.unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    let now = bench.clock.wall().at;
+    bench.server.crm.lock().unwrap().change_contact(&contact, &|c| c.tier = "gold & more".to_owned(), now);
+    let page = bench.connector.changed(&begin.cursor).await.unwrap();
+    assert_eq!((page.contacts[0].tier.as_deref(), page.more), (Some("gold & more"), false));
+    let mut wanted = std::collections::BTreeSet::new();
+    for number in 0..230 {
+        wanted.insert(add(&bench, FakeContact { phone: format!("+7900{number:07}"), ..ivan() }));
+        bench.clock.advance(Duration::from_secs(u64::from(number > 120)));
+    }
+    let mut cursor = page.cursor;
+    loop {
+        let page = bench.connector.changed(&cursor).await.unwrap();
+        page.contacts.iter().for_each(|contact| {
+            wanted.remove(&contact.id);
+        });
+        cursor = page.cursor;
+        if !page.more {
+            break;
+        }
+    }
+    assert!(wanted.is_empty(), "{} were missed", wanted.len());
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_and_a_wrong_secret_is_said() {
+    let (mut bench, crm) = tenant().await;
+    let contact = add(&bench, ivan());
+    bench.connector.record(&[bench.visit(&contact)]).await.unwrap();
+    bench.server.plan(Fault::TokenExpired, Hits::VisitWrites, 1);
+    assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
+    let findings = bench.connector.probe().await;
+    assert!(findings.iter().all(|finding| finding.verdict == Verdict::Good), "{findings:#?}");
+    bench.secrets.0.lock().unwrap().insert("crm/suitecrm/client-secret".to_owned(), "wrong".to_owned());
+    crm.lock().unwrap().expire_tokens();
+    let refused = bench.connector.record(&[bench.visit(&contact)]).await.unwrap_err();
+    assert_eq!(refused.class, FailureClass::Auth);
+    assert!(refused.said().contains("invalid_client"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_there_stops_the_lane_and_is_named_by_the_probe() {
+    let crm = Arc::new(Mutex::new(FakeSuite::default()));
+    let change = |config: String| config.replace("fields]\n", "fields]\nexternal_id = \"nowhere_c\"\n");
+    let mut bench = Bench::with(crm, change).await;
+    let contact = ContactId(add(&bench, ivan()));
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    for refused in [
+        bench.connector.link(&contact, customer).await.unwrap_err(),
+        bench.connector.find(&Seek::ExternalId(customer)).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.class, FailureClass::TenantBlocked, "{refused}");
+    }
+    let findings = bench.connector.probe().await;
+    assert!(findings.iter().any(|f| f.verdict == Verdict::Missing && f.what.contains("nowhere_c")), "{findings:#?}");
+}
+
+#[tokio::test]
+async fn suitecrm_8_is_reached_at_its_own_path() {
+    let crm = Arc::new(Mutex::new(FakeSuite::default()));
+    let path = |config: String| config.replace("client_id", "path = \"/legacy/Api/\"\nclient_id");
+    let mut bench = Bench::with(crm, path).await;
+    let contact = add(&bench, ivan());
+    assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
+    assert!(requests(&bench).contains(&"POST /legacy/Api/V8/module".to_owned()));
+    let shown = bench.connector.preview(&[bench.visit(&contact)]);
+    assert_eq!(shown.len(), 2);
+    assert!(shown[0].starts_with("POST /legacy/Api/V8/module\n") && shown[0].contains("2026-03-02 08:50:00"));
+}
