@@ -122,11 +122,10 @@ pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
         "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
         "dynamics" => Arc::new(Mutex::new(dynamics::FakeDynamics::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
-        "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
-        "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::default())),
         "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::of(true))),
         "suitecrm" => Arc::new(Mutex::new(suitecrm::FakeSuite::default())),
         "suitecrm-legacy" => Arc::new(Mutex::new(suitecrm_legacy::FakeLegacySuite::default())),
+        "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
