@@ -4,6 +4,7 @@
 //! `make crash-test` kills 40 times at each fake; without it 3 times. The seed of each run is printed, and taken from
 //! SNOVA_CRASH_SEED if that is set.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+#![allow(clippy::print_stdout, reason = "the seed of a run must be known to repeat it")]
 #![allow(clippy::disallowed_methods, reason = "the real program runs by the real clock")]
 
 #[path = "support/command_line.rs"]

@@ -120,9 +120,9 @@ async fn an_expired_session_is_renewed_and_a_wrong_secret_is_said() {
     let contact = add(&bench, ivan());
     bench.server.plan(Fault::TokenExpired, Hits::VisitWrites, 1);
     let visit = bench.visit(&contact);
-    assert!(bench.connector.record(&[visit.clone()]).await.unwrap()[0].is_ok());
+    assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
     bench.server.plan(Fault::Throttled, Hits::VisitWrites, 1);
-    let full = bench.connector.record(&[visit.clone()]).await.unwrap_err();
+    let full = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
     assert_eq!(full.class, FailureClass::TenantBlocked);
     assert!(full.wait.is_some());
     let findings = bench.connector.probe().await;

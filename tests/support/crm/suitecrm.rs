@@ -296,7 +296,7 @@ impl FakeCrm for FakeSuite {
         if path == "access_token" {
             return self.log_in(asked, now);
         }
-        if !asked.bearer().and_then(|token| self.tokens.get(token)).is_some_and(|until| *until > now.as_second()) {
+        if asked.bearer().and_then(|token| self.tokens.get(token)).is_none_or(|until| *until <= now.as_second()) {
             let body = json!({
                 "error": "access_denied", "message": "The resource owner or authorization server denied the request.",
                 "hint": "Access token is invalid",
