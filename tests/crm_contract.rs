@@ -12,6 +12,7 @@ use std::time::Duration;
 use crm::road::Road;
 use crm::server::Hits;
 use crm::{FakeContact, Fault, POISON_TILL};
+use jiff::SignedDuration;
 use snova::clock::Clock;
 use snova::store::{Link, VisitAnswer};
 
@@ -117,11 +118,13 @@ async fn one_poison_row(vendor: &str) {
 }
 
 async fn a_clock_five_minutes_off(vendor: &str) {
-    let mut road = busy_road(vendor).await;
-    road.server.set_clock_ahead(Duration::from_secs(300));
-    road.server.plan(Fault::SilentAfter, Hits::VisitWrites, 2);
-    road.work(HOUR).await;
-    road.assert_each_once(vendor);
+    for seconds in [300, -300] {
+        let mut road = busy_road(vendor).await;
+        road.server.set_clock_ahead(SignedDuration::from_secs(seconds));
+        road.server.plan(Fault::SilentAfter, Hits::VisitWrites, 2);
+        road.work(DAY).await;
+        road.assert_each_once(&format!("{vendor}, {seconds} s ahead"));
+    }
 }
 
 async fn down_for_three_days(vendor: &str) {
@@ -268,6 +271,48 @@ async fn cards_are_pulled(vendor: &str) {
     assert!(card.as_of > now);
 }
 
+/// Signs of life reach the CRM, where it has a place for them, and never stand in the way of visits.
+async fn signs_of_life_arrive(vendor: &str) {
+    let road = |config: String| config.replacen("heartbeat_s = 0", "heartbeat_s = 300", 1);
+    let mut road = Road::with(crm::vendor(vendor), road).await;
+    let regular = road.regular(1);
+    road.visit(regular, "till-1");
+    road.idle(HOUR).await;
+    road.assert_each_once(vendor);
+    let told = road.server.crm.lock().unwrap().heartbeats();
+    let has_a_place = !["amocrm", "sugarcrm", "suitecrm", "suitecrm-legacy"].contains(&vendor);
+    assert_eq!(told > 0, has_a_place, "{vendor}: {told}");
+}
+
+#[tokio::test]
+async fn the_beacon_is_lit_while_the_crm_is_down_and_a_silent_receiver_holds_up_nothing() {
+    let watch =
+        crm::FakeServer::start(crm::vendor("webhook"), std::sync::Arc::new(snova::clock::SystemClock::new())).await;
+    let (url, ca) = (format!("{}{}", watch.url(), crm::webhook::PATH), watch.ca_file.clone());
+    let road = |config: String| {
+        config.replacen("heartbeat_s = 0", &format!("heartbeat_s = 300\nheartbeat_url = \"{url}\""), 1)
+    };
+    let mut road = Road::with(crm::vendor("amocrm"), road).await;
+    // One box trusts one CA file: here it holds both.
+    let both = [std::fs::read(&ca).unwrap(), std::fs::read(&road.server.ca_file).unwrap()].concat();
+    std::fs::write(&road.server.ca_file, both).unwrap();
+    let key = watch.crm.lock().unwrap().secrets().remove(0);
+    road.store.set_secret(key.0, &key.1).unwrap();
+    road.restart();
+    watch.set_clock(std::sync::Arc::clone(&road.clock) as std::sync::Arc<dyn Clock>);
+    road.server.set_down(true);
+    let regular = road.regular(1);
+    road.visit(regular, "till-1");
+    road.idle(HOUR).await;
+    let told = watch.crm.lock().unwrap().heartbeats();
+    assert!((10..=14).contains(&told), "one each five minutes of an hour, not {told}");
+    assert!(road.in_crm().is_empty());
+    road.server.set_down(false);
+    watch.set_down(true);
+    road.work(HOUR).await;
+    road.assert_each_once("amocrm");
+}
+
 /// The suite for one vendor.
 macro_rules! contract {
     ($vendor:ident, $name:literal) => {
@@ -348,6 +393,10 @@ macro_rules! contract {
             #[tokio::test]
             async fn a_strangers_contact_is_never_taken_for_a_customer() {
                 a_strangers_contact_is_never_taken($name).await;
+            }
+            #[tokio::test]
+            async fn signs_of_life_hold_up_no_visit() {
+                signs_of_life_arrive($name).await;
             }
             #[tokio::test]
             async fn the_card_is_the_crms_card() {

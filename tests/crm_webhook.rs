@@ -163,9 +163,9 @@ async fn a_wrong_address_stops_the_lane_instead_of_condemning_a_visit() {
 async fn a_clock_may_be_some_minutes_off_and_a_larger_difference_is_said() {
     let (mut bench, _fake) = receiver().await;
     let visit = bench.visit("c1");
-    bench.server.set_clock_ahead(Duration::from_secs(9 * 60));
+    bench.server.set_clock_ahead(jiff::SignedDuration::from_mins(9));
     assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
-    bench.server.set_clock_ahead(Duration::from_secs(3 * 3600 + 30));
+    bench.server.set_clock_ahead(jiff::SignedDuration::from_secs(3 * 3600 + 30));
     let refused = bench.connector.record(&[visit]).await.unwrap_err();
     assert_eq!(refused.class, FailureClass::Auth);
     assert!(refused.said().contains("180 minutes apart (stale_timestamp)"), "{refused}");

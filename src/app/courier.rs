@@ -58,9 +58,11 @@ impl Dispatch {
         };
         let opened = crm::open(&self.settings, &tools);
         let connector = opened.map_err(|failure| self.refused(failure))?.context("no CRM is configured")?;
+        let beacon = crm::open_beacon(&self.settings, &tools).map_err(|failure| self.refused(failure))?;
         Ok(Courier::new(CourierParts {
             store: Arc::clone(&self.store),
             connector,
+            beacon,
             settings: self.settings.clone(),
             clock: Arc::clone(&self.clock),
             time_zone: self.time_zone.clone(),

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, out};
 use crate::config::Config;
-use crate::crm::{self, ContactId, CrmConnector, Secrets, SystemTimer, Tools, Verdict};
+use crate::crm::{self, ContactId, CrmConnector, Finding, Secrets, SystemTimer, Tools, Verdict};
 use crate::customer::CustomerId;
 use crate::store::{Link, Store, StoreError};
 use crate::sync::{Linked, StoreSecrets, link_customer};
@@ -80,9 +80,12 @@ pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
 
 /// The configured connector on the store's secrets.
 pub(super) fn connector(config: &Config, store: &Arc<Store>) -> Result<Box<dyn CrmConnector>> {
+    crm::open(&config.crm, &tools(store))?.context("no CRM is configured; set kind in [crm]")
+}
+
+fn tools(store: &Arc<Store>) -> Tools {
     let secrets: Arc<dyn Secrets> = Arc::new(StoreSecrets(Arc::clone(store)));
-    let tools = Tools { clock: super::system_clock(), timer: Arc::new(SystemTimer), secrets };
-    crm::open(&config.crm, &tools)?.context("no CRM is configured; set kind in [crm]")
+    Tools { clock: super::system_clock(), timer: Arc::new(SystemTimer), secrets }
 }
 
 /// One thread is enough for one conversation.
@@ -95,7 +98,11 @@ pub(super) fn wait_for<T>(talk: impl Future<Output = T>) -> Result<T> {
 fn probe(config: &Config) -> Result<Outcome> {
     let store = super::open_store(config)?;
     let mut connector = connector(config, &store)?;
-    let findings = wait_for(connector.probe())?;
+    let mut findings = wait_for(connector.probe())?;
+    if let Some(mut beacon) = crm::open_beacon(&config.crm, &tools(&store))? {
+        let of_beacon = wait_for(beacon.probe())?.into_iter();
+        findings.extend(of_beacon.map(|found| Finding { what: format!("heartbeat_url: {}", found.what), ..found }));
+    }
     let mut outcome = Outcome::Done;
     for finding in &findings {
         let (mark, weight) = match finding.verdict {
@@ -111,12 +118,12 @@ fn probe(config: &Config) -> Result<Outcome> {
 }
 
 fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> {
-    let known = config.crm.target.secret_names();
+    let known = config.crm.secret_names();
     let Some(name) = name else {
         anyhow::ensure!(!known.is_empty(), "no CRM is configured; set kind in [crm]");
         let kept = super::existing_store(config)?.map(|store| store.secret_names()).transpose()?.unwrap_or_default();
-        for name in known {
-            let state = if kept.iter().any(|kept| kept == name) { "kept" } else { "not given" };
+        for name in &known {
+            let state = if kept.iter().any(|kept| kept == *name) { "kept" } else { "not given" };
             out::line(format_args!("{name}  {state}"));
         }
         return Ok(Outcome::Done);

@@ -275,6 +275,7 @@ impl Default for Crm {
             grace: Duration::from_secs(300),
             pull_every: Duration::from_secs(900),
             heartbeat_every: Duration::from_secs(300),
+            beacon: None,
             stale_after: Duration::from_secs(86_400),
             language: device.language,
             country: device.country,

@@ -57,6 +57,12 @@ pub fn open(settings: &CrmSettings, tools: &Tools) -> Result<Option<Box<dyn CrmC
     Ok(Some(connector))
 }
 
+/// The webhook that signs of life go to beside the CRM; `None` where none is configured.
+pub fn open_beacon(settings: &CrmSettings, tools: &Tools) -> Result<Option<Box<dyn CrmConnector>>, Failure> {
+    let Some(own) = &settings.beacon else { return Ok(None) };
+    Ok(Some(Box::new(webhook::Webhook::new(own, settings, tools)?)))
+}
+
 /// What a connector stands on beside its own settings.
 #[derive(Clone)]
 pub struct Tools {

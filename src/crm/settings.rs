@@ -23,6 +23,8 @@ pub struct CrmSettings {
     pub pull_every: Duration,
     /// Between signs of life; zero gives none.
     pub heartbeat_every: Duration,
+    /// Where signs of life go beside the CRM, also while the CRM takes nothing: a webhook as in [`webhook`].
+    pub beacon: Option<webhook::Settings>,
     /// A card older than this is said to be old.
     pub stale_after: Duration,
     pub language: Language,
@@ -44,6 +46,15 @@ pub enum Target {
     SugarCrm(sugarcrm::Settings),
     SuiteCrm(suitecrm::Settings),
     Webhook(webhook::Settings),
+}
+
+impl CrmSettings {
+    /// The secrets that the configured logins may need, by the names under which they are kept.
+    pub fn secret_names(&self) -> Vec<&'static str> {
+        let of_beacon = if self.beacon.is_some() { webhook::SECRETS } else { &[] };
+        let of_target = self.target.secret_names();
+        of_target.iter().chain(of_beacon.iter().filter(|name| !of_target.contains(name))).copied().collect()
+    }
 }
 
 impl Target {
@@ -82,8 +93,7 @@ impl Target {
         format!("{} {url}", self.as_str())
     }
 
-    /// The secrets that this CRM's login may need, by the names under which they are kept.
-    pub fn secret_names(&self) -> &'static [&'static str] {
+    fn secret_names(&self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
             Self::AmoCrm(_) => amocrm::SECRETS,

@@ -204,6 +204,8 @@ impl Store {
                 )?,
                 None => {
                     tx.execute("UPDATE outbox SET not_before = NULL WHERE state = 'new'", [])?;
+                    // Contacts that were looked for in vain may be there now.
+                    tx.execute("UPDATE crm_links SET tried_at = 0 WHERE state IN ('absent', 'unclear')", [])?;
                     tx.execute("UPDATE outbox SET state = 'new', not_before = NULL WHERE state = 'dead'", [])?
                 }
             };

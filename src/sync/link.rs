@@ -28,6 +28,15 @@ pub enum Linked {
     Waiting,
 }
 
+/// What a look for the contacts of some customers came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    ForNobody,
+    ForSome,
+    /// The CRM failed: everything rests.
+    InVain,
+}
+
 /// Why a search could not be ended.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -38,16 +47,18 @@ pub enum LinkError {
 }
 
 impl Courier {
-    /// Looks for the contacts of some customers who have none; whether anybody could be looked for.
-    pub(super) async fn link_some(&mut self, now: Timestamp, today: Date) -> Result<bool, StoreError> {
+    /// Looks for the contacts of some customers who have none.
+    pub(super) async fn link_some(&mut self, now: Timestamp, today: Date) -> Result<Looked, StoreError> {
         let again = now.checked_sub(SEEK_AGAIN).unwrap_or(Timestamp::MIN);
         let customers = self.parts.store.customers_to_link(SOME, again, today)?;
-        let mut looked = false;
+        let mut looked = Looked::ForNobody;
         for customer in &customers {
             let parts = &mut self.parts;
             let linked =
                 link_customer(&parts.store, &mut *parts.connector, &parts.settings, &*parts.clock, *customer).await;
-            looked |= !matches!(linked, Ok(Linked::Waiting));
+            if !matches!(linked, Ok(Linked::Waiting)) {
+                looked = Looked::ForSome;
+            }
             match linked {
                 Ok(Linked::Found(_) | Linked::Created(_)) => self.well()?,
                 Ok(Linked::Absent | Linked::Unclear | Linked::Waiting) => {}
@@ -58,7 +69,7 @@ impl Courier {
                 }
                 Err(LinkError::Crm(failure)) => {
                     self.rest(&failure)?;
-                    break;
+                    return Ok(Looked::InVain);
                 }
             }
         }

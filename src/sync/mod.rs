@@ -22,6 +22,7 @@ pub use link::{LinkError, Linked, link_customer};
 pub use secrets::StoreSecrets;
 
 use self::backoff::Backoff;
+use self::link::Looked;
 use crate::clock::Clock;
 use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Manners};
 use crate::shutdown::Shutdown;
@@ -44,6 +45,8 @@ const SOME: usize = 5;
 pub struct CourierParts {
     pub store: Arc<Store>,
     pub connector: Box<dyn CrmConnector>,
+    /// Hears signs of life beside the CRM.
+    pub beacon: Option<Box<dyn CrmConnector>>,
     pub settings: CrmSettings,
     pub clock: Arc<dyn Clock>,
     pub time_zone: TimeZone,
@@ -64,6 +67,7 @@ pub struct Courier {
     wakes: u64,
     next_pull: Timestamp,
     next_beat: Timestamp,
+    next_beacon: Timestamp,
     takes_heartbeats: bool,
 }
 
@@ -87,6 +91,7 @@ impl Courier {
             wakes,
             next_pull: now,
             next_beat: now,
+            next_beacon: now,
             takes_heartbeats: !parts.settings.heartbeat_every.is_zero(),
             parts,
         })
@@ -131,6 +136,8 @@ impl Courier {
         // Before anything else is sent, or it would be forgotten that it was.
         self.parts.store.conclude(&self.unwritten, now)?;
         self.unwritten.clear();
+        // Also while the CRM takes nothing: then most of all.
+        self.light_beacon(now).await;
         let state = self.parts.store.sync_state()?;
         if let Some(wait) = self.blocked(&state, now) {
             return Ok(wait);
@@ -138,12 +145,17 @@ impl Courier {
         if self.beat(now).await? {
             return Ok(Duration::ZERO);
         }
-        if self.manners.needs_contact && self.link_some(now, today).await? {
+        // A few at a time: a box full of new customers must not keep its visits waiting.
+        let looked = if self.manners.needs_contact { self.link_some(now, today).await? } else { Looked::ForNobody };
+        if looked == Looked::InVain {
             return Ok(Duration::ZERO);
         }
         let claimed = self.parts.store.claim(self.batch, self.manners.needs_contact, now, today)?;
         if !claimed.is_empty() {
             self.deliver(claimed).await?;
+            return Ok(Duration::ZERO);
+        }
+        if looked == Looked::ForSome {
             return Ok(Duration::ZERO);
         }
         if self.manners.needs_contact && self.fetch_cards(now).await? {
@@ -190,6 +202,19 @@ impl Courier {
             tracing::info!("the CRM takes what it is sent again");
         }
         Ok(())
+    }
+
+    /// Gives the sign of life that goes beside the CRM, if it is due. A receiver that is away is not waited for.
+    async fn light_beacon(&mut self, now: Timestamp) {
+        let every = self.parts.settings.heartbeat_every;
+        let due = !every.is_zero() && (now >= self.next_beacon || self.next_beacon > later(now, every * 2));
+        let Some(beacon) = self.parts.beacon.as_mut().filter(|_| due) else { return };
+        self.next_beacon = later(now, every);
+        let beat = (self.parts.heartbeat)();
+        if let Err(failure) = beacon.heartbeat(&beat).await {
+            self.parts.metrics.beacon_failures.inc();
+            tracing::warn!(said = failure.said(), "the receiver of signs of life did not take one");
+        }
     }
 
     /// Gives a sign of life if one is due; whether anything was sent.

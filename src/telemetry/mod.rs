@@ -115,6 +115,8 @@ pub struct Metrics {
     pub crm_deliveries: Labelled<Counter>,
     /// Requests to the CRM that failed, by class: throttled, auth, transient, poison, tenant-blocked, unlinked.
     pub crm_failures: Labelled<Counter>,
+    /// Signs of life that did not arrive at `heartbeat_url`.
+    pub beacon_failures: Counter,
     /// When the CRM last took something, in seconds since 1970; 0 before it ever did.
     pub crm_last_success: Gauge,
     /// 1 while this keeps visits from the CRM, else 0: refused, blocked, late. A login that is refused is not tried
@@ -159,6 +161,7 @@ impl Metrics {
             outbox_unlinked: Gauge::default(),
             crm_deliveries: Labelled::by("outcome"),
             crm_failures: Labelled::by("class"),
+            beacon_failures: Counter::default(),
             crm_last_success: Gauge::default(),
             crm_trouble: Labelled::by("trouble"),
             unsaved_visits: Gauge::default(),
@@ -198,6 +201,7 @@ impl Metrics {
         r.register("outbox_unlinked", "Customers without a contact in the CRM", self.outbox_unlinked.clone());
         r.register("crm_deliveries", "Events settled with the CRM", self.crm_deliveries.family.clone());
         r.register("crm_failures", "Failed requests to the CRM", self.crm_failures.family.clone());
+        r.register("beacon_failures", "Signs of life that did not arrive", self.beacon_failures.clone());
         r.register_with_unit(
             "crm_last_success_timestamp",
             "When the CRM last took something",
@@ -248,6 +252,7 @@ mod tests {
         metrics.outbox_unlinked.set(5);
         metrics.crm_deliveries.inc("already_there");
         metrics.crm_failures.inc("tenant-blocked");
+        metrics.beacon_failures.inc();
         metrics.crm_last_success.set(1_778_583_600);
         metrics.crm_trouble.set("refused", 1);
         metrics.unsaved_visits.set(1);
@@ -275,6 +280,7 @@ mod tests {
             "snova_outbox_unlinked 5",
             "snova_crm_deliveries_total{outcome=\"already_there\"} 1",
             "snova_crm_failures_total{class=\"tenant-blocked\"} 1",
+            "snova_beacon_failures_total 1",
             "snova_crm_last_success_timestamp_seconds 1778583600",
             "snova_crm_trouble{trouble=\"refused\"} 1",
             "snova_unsaved_visits 1",

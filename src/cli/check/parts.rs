@@ -133,7 +133,7 @@ pub(super) fn crm(config: &Config) -> Vec<Finding> {
         Err(error) => return vec![Finding::from_text(Severity::Error, AREA, &format!("{error:#}"))],
     };
     let mut findings = Vec::new();
-    if !target.secret_names().iter().any(|name| kept.iter().any(|kept| kept == name)) {
+    if !config.crm.secret_names().iter().any(|name| kept.iter().any(|kept| kept == name)) {
         findings.push(
             Finding::new(Severity::Error, AREA, format!("{} has no login: no secret of it is kept", target.as_str()))
                 .with_remedy("see `snova crm secret`"),

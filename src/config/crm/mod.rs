@@ -66,6 +66,8 @@ pub(super) fn crm(mut section: Section, faults: &mut Faults, device: &Device) ->
         grace: seconds(&mut section, faults, "grace_s", default.grace, 0..=86_400),
         pull_every: seconds(&mut section, faults, "pull_s", default.pull_every, 0..=604_800),
         heartbeat_every: seconds(&mut section, faults, "heartbeat_s", default.heartbeat_every, 0..=86_400),
+        beacon: optional_address(&mut section, faults, "heartbeat_url", "https://watch.example.com/snova")
+            .map(|url| crate::crm::webhook::Settings { url }),
         stale_after: seconds(&mut section, faults, "stale_s", default.stale_after, 60..=31_536_000),
         language: device.language,
         country: device.country,
@@ -93,7 +95,15 @@ fn address(section: &mut Section, faults: &mut Faults, key: &'static str, exampl
     if section.is_there() && !section.has(key) {
         section.missing(faults, key, example);
     }
-    section.parsed(faults, key, |text| {
+    optional_address(section, faults, key, example)
+}
+
+/// The same for a key that may be left out, or be empty.
+fn optional_address(section: &mut Section, faults: &mut Faults, key: &'static str, example: &str) -> Option<String> {
+    let address = section.parsed(faults, key, |text| {
+        if text.is_empty() {
+            return Ok(String::new());
+        }
         let bad = || format!("the address cannot be used; give one such as {example:?}");
         let rest = text
             .strip_prefix("https://")
@@ -107,7 +117,8 @@ fn address(section: &mut Section, faults: &mut Faults, key: &'static str, exampl
             return Err(bad());
         }
         Ok(text.trim_end_matches('/').to_owned())
-    })
+    });
+    address.filter(|address| !address.is_empty())
 }
 
 /// A name or id of the CRM's: no space and no control character. Empty is `None` for a key without default.

@@ -29,7 +29,7 @@ use crate::i18n::Language;
 /// The secrets of the login: the webhook's "number/code", or the two of an OAuth application.
 pub const SECRETS: &[&str] = &["crm/bitrix24/webhook", "crm/bitrix24/client-secret", "crm/bitrix24/refresh-token"];
 
-/// Battery of 50 requests that fills up by two a second; the steady pace never empties it.
+/// The portal lets 50 requests through at once and two more each second; at this pace it never says no.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Commands of one batch.
 const BATCH: usize = 50;

@@ -216,6 +216,7 @@ fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, 
     let parts = CourierParts {
         store: Arc::clone(store),
         connector: snova::crm::open(settings, &tools).unwrap().expect("a CRM is configured"),
+        beacon: snova::crm::open_beacon(settings, &tools).unwrap(),
         settings: settings.clone(),
         clock,
         time_zone: TimeZone::UTC,

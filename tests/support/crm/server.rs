@@ -91,9 +91,9 @@ pub struct FakeServer {
 
 struct State {
     crm: Arc<Mutex<dyn FakeCrm>>,
-    clock: Arc<dyn Clock>,
+    clock: Mutex<Arc<dyn Clock>>,
     /// How far the vendor's clock is ahead of the box's.
-    ahead: Mutex<Duration>,
+    ahead: Mutex<jiff::SignedDuration>,
     planned: Mutex<Vec<Planned>>,
     down: Mutex<bool>,
     /// Between the deed and its answer.
@@ -114,7 +114,7 @@ impl FakeServer {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             crm: Arc::clone(&crm),
-            clock,
+            clock: Mutex::new(clock),
             ahead: Mutex::default(),
             planned: Mutex::default(),
             down: Mutex::default(),
@@ -170,7 +170,12 @@ impl FakeServer {
         *self.state.delay.lock().unwrap() = delay;
     }
 
-    pub fn set_clock_ahead(&self, ahead: Duration) {
+    /// From now on the fake lives by another clock.
+    pub fn set_clock(&self, clock: Arc<dyn Clock>) {
+        *self.state.clock.lock().unwrap() = clock;
+    }
+
+    pub fn set_clock_ahead(&self, ahead: jiff::SignedDuration) {
         *self.state.ahead.lock().unwrap() = ahead;
     }
 
@@ -284,7 +289,7 @@ async fn respond(
     let asked = Asked::read(request).await;
     state.log.lock().unwrap().push(asked.clone());
     let fault = state.next_fault(&asked);
-    let now = state.clock.wall().at.checked_add(*state.ahead.lock().unwrap()).unwrap();
+    let now = state.clock.lock().unwrap().wall().at.checked_add(*state.ahead.lock().unwrap()).unwrap();
     let answer = {
         let mut crm = state.crm.lock().unwrap();
         match fault {

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
 
 const KEY: &str = "whsec-5d1f0c7a9b3e4862d07e";
-const PATH: &str = "/snova";
+pub const PATH: &str = "/snova";
 /// As the guide says: a box's clock may be five minutes off, and the receiver's as well.
 const TOLERANCE_S: i64 = 600;
 /// What this receiver lets through: a larger body is refused whole, as a web server before it would.
