@@ -213,7 +213,9 @@ impl Desk {
         let greeting = if greet {
             let hour = self.clock.wall().at.to_zoned(self.config.time_zone.clone()).hour();
             let part = self.config.hours.part_at(hour.unsigned_abs());
-            greeting::greet_at(&customer.name, language, part, customer.card.visits > 0)
+            // Who was in another store of the company is back too.
+            let elsewhere = customer.card.crm.as_ref().and_then(|crm| crm.visits).unwrap_or(0);
+            greeting::greet_at(&customer.name, language, part, customer.card.visits > 0 || elsewhere > 0)
         } else {
             greeting::address(&customer.name, language)
         };

@@ -41,7 +41,7 @@ const OVERLAP: i64 = 10;
 /// `[crm.amocrm]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://shop.amocrm.ru".
+    /// `https://shop.amocrm.ru`.
     pub url: String,
     /// `None`: a long-lived token is the login.
     pub app: Option<App>,

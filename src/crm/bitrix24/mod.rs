@@ -45,7 +45,7 @@ const RESTRICTED: Duration = Duration::from_secs(6 * 3600);
 /// `[crm.bitrix24]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://shop.bitrix24.ru".
+    /// `https://shop.bitrix24.ru`.
     pub url: String,
     /// `None`: an incoming webhook is the login.
     pub client_id: Option<String>,

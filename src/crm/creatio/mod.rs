@@ -44,7 +44,7 @@ const OVERLAP: Duration = Duration::from_secs(120);
 /// `[crm.creatio]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://shop.creatio.com", the site's root.
+    /// `https://shop.creatio.com`, the site's root.
     pub url: String,
     pub login: Login,
     /// Whether the site runs on .NET Framework, which has its services below `/0`.

@@ -35,7 +35,7 @@ const BATCH: usize = 20;
 /// `[crm.dynamics]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://shop.crm4.dynamics.com".
+    /// `https://shop.crm4.dynamics.com`.
     pub url: String,
     pub login_url: String,
     /// The directory's id or domain.

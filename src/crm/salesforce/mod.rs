@@ -30,7 +30,7 @@ const BATCH: usize = 200;
 /// `[crm.salesforce]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://shop.my.salesforce.com".
+    /// `https://shop.my.salesforce.com`.
     pub url: String,
     /// The consumer key of the app that runs as an integration user.
     pub client_id: String,

@@ -40,7 +40,7 @@ const PAGE: u64 = 100;
 /// `[crm.sugarcrm]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://shop.sugarondemand.com".
+    /// `https://shop.sugarondemand.com`.
     pub url: String,
     pub user: String,
     /// Sugar keeps one session for each user and platform: with its own, nobody is logged out by Snova.

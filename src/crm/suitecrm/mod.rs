@@ -24,7 +24,7 @@ pub const SECRETS: &[&str] = &["crm/suitecrm/client-secret", "crm/suitecrm/passw
 /// `[crm.suitecrm]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://crm.shop.example".
+    /// `https://crm.shop.example`.
     pub url: String,
     pub api: Api,
     pub fields: ContactFields,

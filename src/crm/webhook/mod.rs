@@ -28,7 +28,7 @@ const BATCH: usize = 50;
 /// `[crm.webhook]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// "https://crm.example.com/snova".
+    /// `https://crm.example.com/snova`.
     pub url: String,
 }
 
