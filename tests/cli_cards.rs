@@ -73,7 +73,7 @@ fn what_cannot_be_is_refused_in_one_line_and_nobody_is_enrolled() {
     assert!(nothing.code == Some(2) && nothing.err.contains("PHOTO"), "{}", nothing.err);
     assert!(!shop.data().join("snova.db").exists());
     let anna = enrolled(&shop, "Анна", &["--card", "4820"]);
-    shop.snova(&["customers", "link", &anna]).fails_with(&["--card CODE or --phone NUMBER"]);
+    shop.snova(&["customers", "link", &anna]).fails_with(&["--card CODE, --phone NUMBER or --email ADDRESS"]);
     let nobody = uuid::Uuid::nil().to_string();
     shop.snova(&["customers", "link", &nobody, "--card", "1"]).fails_with(&["no customer", "customers list"]);
 }
