@@ -328,7 +328,7 @@ fn a_database_of_a_newer_snova_is_refused_and_left_untouched() {
     raw(device.dir.path()).pragma_update(None, "user_version", 4).expect("writable");
     let before = fs::read(device.dir.path().join(FILE_NAME)).expect("readable");
     let error = refusal(device.dir.path());
-    assert!(matches!(error, StoreError::NewerSchema { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 4, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("made by a newer Snova"), "{error}");
     assert_eq!(fs::read(device.dir.path().join(FILE_NAME)).expect("readable"), before);
 }

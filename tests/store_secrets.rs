@@ -204,7 +204,11 @@ fn as_version_1(newer: &Path) -> tempfile::TempDir {
     old.execute_batch(include_str!("support/store_schema_1.sql")).expect("the old tables");
     old.execute("ATTACH ?1 AS newer", [newer.join(FILE_NAME).display().to_string()]).expect("readable");
     for table in ["customers", "consents", "templates", "visits", "outbox"] {
-        old.execute_batch(&format!("INSERT INTO {table} SELECT * FROM newer.{table}")).expect("the same columns");
+        // Those that there were in version 1; later ones were added.
+        let columns = "SELECT group_concat(name) FROM pragma_table_info(?1, 'main')";
+        let columns: String = old.query_row(columns, [table], |row| row.get(0)).expect("the table is there");
+        let copy = format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM newer.{table}");
+        old.execute_batch(&copy).expect("the same columns");
     }
     old.execute_batch("PRAGMA application_id = 0x536e7661; PRAGMA user_version = 1; PRAGMA journal_mode = WAL")
         .expect("marks");
