@@ -47,7 +47,7 @@ fn trouble(state: &SyncState, now: Timestamp) -> Option<CrmTrouble> {
     match class_of(state)? {
         FailureClass::Auth => Some(CrmTrouble::Refused),
         FailureClass::TenantBlocked => Some(CrmTrouble::Blocked),
-        FailureClass::Throttled | FailureClass::Transient | FailureClass::Poison | FailureClass::Unlinked => {
+        FailureClass::Throttled | FailureClass::Transient | FailureClass::Poison => {
             let since = state.failing_since?;
             let late = Duration::try_from(now.duration_since(since)).is_ok_and(|time| time >= LATE_AFTER);
             late.then_some(CrmTrouble::Late { since })

@@ -18,13 +18,10 @@ pub enum FailureClass {
     Poison,
     /// The tenant's plan, quota or network rule forbids everything for hours.
     TenantBlocked,
-    /// The customer has no contact in the CRM yet.
-    Unlinked,
 }
 
 impl FailureClass {
-    pub const ALL: [Self; 6] =
-        [Self::Throttled, Self::Auth, Self::Transient, Self::Poison, Self::TenantBlocked, Self::Unlinked];
+    pub const ALL: [Self; 5] = [Self::Throttled, Self::Auth, Self::Transient, Self::Poison, Self::TenantBlocked];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,7 +30,6 @@ impl FailureClass {
             Self::Transient => "transient",
             Self::Poison => "poison",
             Self::TenantBlocked => "tenant-blocked",
-            Self::Unlinked => "unlinked",
         }
     }
 }

@@ -34,7 +34,7 @@ impl Backoff {
             FailureClass::Throttled => failure.wait.unwrap_or_else(|| doubled(THROTTLED, LAST * 2, self.failures)),
             FailureClass::Auth => REFUSED,
             FailureClass::TenantBlocked => failure.wait.unwrap_or(BLOCKED),
-            FailureClass::Transient | FailureClass::Poison | FailureClass::Unlinked => {
+            FailureClass::Transient | FailureClass::Poison => {
                 failure.wait.unwrap_or_default().max(doubled(FIRST, LAST, self.failures))
             }
         };

@@ -64,6 +64,8 @@ pub struct Courier {
     backoff: Backoff,
     /// What the CRM has answered and the disk has not taken.
     unwritten: Vec<(Uuid, Conclusion)>,
+    /// A step ended in the middle because the database failed: what it had claimed is in doubt.
+    broken_off: bool,
     wakes: u64,
     next_pull: Timestamp,
     next_beat: Timestamp,
@@ -88,6 +90,7 @@ impl Courier {
             manners,
             backoff: Backoff::new(seed),
             unwritten: Vec::new(),
+            broken_off: false,
             wakes,
             next_pull: now,
             next_beat: now,
@@ -125,6 +128,7 @@ impl Courier {
         match self.work().await {
             Ok(wait) => wait,
             Err(error) => {
+                self.broken_off = true;
                 tracing::error!(%error, "the delivery to the CRM cannot use the database; trying again");
                 STORE_TROUBLE
             }
@@ -136,6 +140,11 @@ impl Courier {
         // Before anything else is sent, or it would be forgotten that it was.
         self.parts.store.conclude(&self.unwritten, now)?;
         self.unwritten.clear();
+        if self.broken_off {
+            // Nothing is under way now: this is the only worker.
+            self.parts.store.recover_sending(self.manners.settle)?;
+            self.broken_off = false;
+        }
         // Also while the CRM takes nothing: then most of all.
         self.light_beacon(now).await;
         let state = self.parts.store.sync_state()?;

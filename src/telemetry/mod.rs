@@ -113,7 +113,7 @@ pub struct Metrics {
     pub outbox_unlinked: Gauge,
     /// Events that the CRM has, by how that came: recorded, already_there, void, erased; and refused for good.
     pub crm_deliveries: Labelled<Counter>,
-    /// Requests to the CRM that failed, by class: throttled, auth, transient, poison, tenant-blocked, unlinked.
+    /// Requests to the CRM that failed, by class: throttled, auth, transient, poison, tenant-blocked.
     pub crm_failures: Labelled<Counter>,
     /// Signs of life that did not arrive at `heartbeat_url`.
     pub beacon_failures: Counter,

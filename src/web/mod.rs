@@ -57,9 +57,6 @@ pub struct WebParts {
     pub limits: Limits,
 }
 
-/// A card of the CRM that is older is said to be old, unless the configuration says otherwise.
-pub const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// How much of the box the web may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

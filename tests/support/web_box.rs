@@ -66,7 +66,7 @@ impl TestBox {
             clock: Arc::new(SimulatedClock::starting_at(at(NOW))),
             health: Arc::new(report),
             sync: Arc::new(OneDead),
-            stale_after: web::STALE_AFTER,
+            stale_after: Duration::from_secs(24 * 60 * 60),
             metrics: metrics.clone(),
             host_names: vec!["till.shop.lan".to_owned()],
             limits: Limits::default(),
