@@ -8,6 +8,8 @@ use std::ops::{Add, Sub};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 /// Adds up how long something takes, where the time itself decides nothing: for measurements only.
@@ -75,10 +77,54 @@ impl fmt::Display for WallTime {
     }
 }
 
+/// The shop's date, by every clock that may be right. A trusted clock gives one; one that is implausible stands
+/// beside the date that is known not to lie ahead, and neither alone may end a consent or begin one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days {
+    /// By the wall clock.
+    pub wall: Date,
+    /// By the time that is known to have passed, where the wall clock is implausible.
+    pub known: Option<Date>,
+}
+
+impl Days {
+    /// The dates, one or two.
+    pub fn all(self) -> impl Iterator<Item = Date> {
+        std::iter::once(self.wall).chain(self.known)
+    }
+}
+
+impl From<Date> for Days {
+    fn from(wall: Date) -> Self {
+        Self { wall, known: None }
+    }
+}
+
+/// Whether the wall clock can be right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    #[default]
+    Plausible,
+    /// It stands before a time that is known to have passed.
+    Behind,
+    /// It stands far above what can have passed.
+    Ahead,
+}
+
 /// The clocks of the box. Two implementations: [`SystemClock`] and [`SimulatedClock`].
 pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Monotonic;
     fn wall(&self) -> WallTime;
+
+    /// Whether [`Self::wall`] may decide what cannot be undone.
+    fn trust(&self) -> Trust {
+        Trust::Plausible
+    }
+
+    /// The shop's date, for questions of consent.
+    fn days(&self, zone: &TimeZone) -> Days {
+        self.wall().at.to_zoned(zone.clone()).date().into()
+    }
 
     /// A new UUIDv7: unique everywhere, ordered by this clock's wall time, so it may travel to a centre.
     fn mint(&self) -> Uuid {

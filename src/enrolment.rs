@@ -8,7 +8,7 @@ use std::fmt;
 use image::RgbImage;
 use jiff::civil::Date;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Days};
 use crate::customer::{Candidate, Consent, ConsentError, CustomerId, Identifier, NameError, PersonName, Purpose};
 use crate::face::{
     Embedding, FaceChip, FrameError, QualityReason, Similarity, Template, ThresholdTable, align, decode_picture, fuse,
@@ -214,9 +214,9 @@ impl Prepared {
     }
 }
 
-/// The gallery of everyone who may be recognised on `today`: templates of this pack, consents that are live.
-pub fn load_gallery(store: &Store, pack: &PackFacts, today: Date) -> Result<Gallery, StoreError> {
-    Ok(Gallery::build(pack.dimension, store.templates(&pack.name, today)?))
+/// The gallery of everyone who may be recognised on `days`: templates of this pack, consents that are live.
+pub fn load_gallery(store: &Store, pack: &PackFacts, days: impl Into<Days>) -> Result<Gallery, StoreError> {
+    Ok(Gallery::build(pack.dimension, store.templates(&pack.name, days)?))
 }
 
 /// Erases a customer everywhere on this box; the CRM is told by the outbox.

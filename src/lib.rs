@@ -9,6 +9,7 @@ pub mod clock;
 pub mod i18n;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trouble;
 
 // The words.
 pub mod customer;

@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("i18n", ""),
     ("shutdown", ""),
     ("telemetry", ""),
+    ("trouble", ""),
     ("face", "clock"),
     ("customer", "clock face i18n"),
     ("camera", "clock face shutdown"),
@@ -33,20 +34,20 @@ const ROOMS: &[(&str, &str)] = &[
     ("store", "clock customer face i18n vault"),
     ("enrolment", "clock customer face gallery i18n store vision"),
     ("eval", "customer face gallery vision"),
-    ("greeter", "camera clock customer face greeting i18n store visit"),
+    ("greeter", "camera clock customer face greeting i18n store trouble visit"),
     ("setup", "vision"),
     ("sync", "clock crm customer shutdown store telemetry"),
-    ("web", "camera clock customer face greeter i18n shutdown telemetry"),
+    ("web", "camera clock customer face greeter i18n shutdown telemetry trouble"),
     ("config", "camera crm customer face greeting i18n"),
     (
         "app",
         "camera clock config crm customer enrolment face gallery greeter i18n pipeline setup shutdown store sync \
-         telemetry vault vision visit web",
+         telemetry trouble vault vision visit web",
     ),
     (
         "cli",
         "app camera clock config crm customer enrolment eval face gallery greeter i18n pipeline setup shutdown store \
-         sync telemetry vault vision visit web",
+         sync telemetry trouble vault vision visit web",
     ),
 ];
 

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 
@@ -18,7 +17,7 @@ use super::pulse::Carrier;
 use super::sync_desk::Outbox;
 use super::watch::Seen;
 use crate::camera::CameraState;
-use crate::clock::{Clock, Monotonic};
+use crate::clock::{Clock, Days, Monotonic};
 use crate::customer::VisitId;
 use crate::enrolment::load_gallery;
 use crate::face::{CameraId, CounterId};
@@ -58,7 +57,7 @@ pub(super) struct Reader {
 #[derive(PartialEq)]
 struct Loaded {
     stamp: Option<u64>,
-    on: Date,
+    on: Days,
 }
 
 impl Reader {
@@ -127,7 +126,7 @@ impl Reader {
     }
 
     fn current(&self) -> Loaded {
-        let on = self.clock.wall().at.to_zoned(self.time_zone.clone()).date();
+        let on = self.clock.days(&self.time_zone);
         Loaded { stamp: self.store.change_stamp().ok(), on }
     }
 

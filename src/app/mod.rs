@@ -114,8 +114,8 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
     if left_open > 0 {
         tracing::info!(visits = left_open, "visits left open by the last run are closed");
     }
-    let today = settings.today(&*clock);
-    let gallery = GalleryHandle::new(load_gallery(&store, vision.pack(), today)?);
+    let days = clock.days(&settings.desk.time_zone);
+    let gallery = GalleryHandle::new(load_gallery(&store, vision.pack(), days)?);
     tracing::info!(customers = gallery.snapshot().len(), pack = vision.pack().name, "gallery loaded");
 
     let listener = web::bind(settings.listen).await?;

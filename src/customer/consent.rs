@@ -8,6 +8,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::clock::Days;
+
 /// What the customer's data may be used for. Each purpose is agreed to by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
@@ -55,8 +57,21 @@ pub enum ConsentError {
 }
 
 impl Consent {
-    /// Checks that the consent covers `purpose` on `today` (the shop's date).
-    pub fn check(&self, purpose: Purpose, today: Date) -> Result<(), ConsentError> {
+    /// Checks that the consent covers `purpose` on `days` (the shop's date): that it has ended by none of them, and
+    /// has begun by one of them.
+    pub fn check(&self, purpose: Purpose, days: impl Into<Days>) -> Result<(), ConsentError> {
+        let days: Days = days.into();
+        let mut verdicts = days.all().map(|day| self.check_on(purpose, day));
+        let ends =
+            |verdict: &Result<(), ConsentError>| !matches!(verdict, Ok(()) | Err(ConsentError::InTheFuture { .. }));
+        if let Some(ended) = verdicts.by_ref().find(ends) {
+            return ended;
+        }
+        let mut verdicts = days.all().map(|day| self.check_on(purpose, day));
+        if verdicts.any(|verdict| verdict.is_ok()) { Ok(()) } else { self.check_on(purpose, days.wall) }
+    }
+
+    fn check_on(&self, purpose: Purpose, today: Date) -> Result<(), ConsentError> {
         if self.withdrawn_at.is_some() {
             return Err(ConsentError::Withdrawn);
         }
@@ -77,9 +92,9 @@ impl Consent {
         agreed(purpose) || (purpose == Purpose::CardGreeting && agreed(Purpose::Recognition))
     }
 
-    /// Whether the consent covers `purpose` on `today`.
-    pub fn is_live(&self, purpose: Purpose, today: Date) -> bool {
-        self.check(purpose, today).is_ok()
+    /// Whether the consent covers `purpose` on `days`, as [`Self::check`] judges.
+    pub fn is_live(&self, purpose: Purpose, days: impl Into<Days>) -> bool {
+        self.check(purpose, days).is_ok()
     }
 }
 

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
@@ -14,7 +13,7 @@ use super::entries::Strangers;
 use super::journal::{Journal, Write};
 use super::{AnswerError, CandidateCard, CounterState, CrmTrouble, Greeted, Present, Verdict};
 use crate::camera::CameraState;
-use crate::clock::{Clock, Monotonic, WallTime};
+use crate::clock::{Clock, Days, Monotonic, WallTime};
 use crate::customer::{Country, Customer, CustomerId, Purpose, Sighting, VisitId};
 use crate::face::{CameraId, CounterId};
 use crate::greeting::{self, DayHours};
@@ -141,10 +140,10 @@ impl Desk {
     /// nobody was taken off; try again.
     pub fn keep_live(&mut self, now: Monotonic) -> Result<(), StoreError> {
         let named: Vec<(CustomerId, bool)> = self.counters.values().flat_map(|c| c.visits.customers()).collect();
-        let (mut gone, today) = (Vec::new(), self.today());
+        let (mut gone, days) = (Vec::new(), self.days());
         for (customer, entered) in named {
             let known = self.store.customer(customer)?;
-            if !known.is_some_and(|c| c.consent.is_live(purpose(entered), today)) {
+            if !known.is_some_and(|c| c.consent.is_live(purpose(entered), days)) {
                 gone.push(customer);
             }
         }
@@ -228,14 +227,14 @@ impl Desk {
         (!candidates.is_empty()).then_some(Greeted::Maybe { candidates })
     }
 
-    pub(super) fn today(&self) -> Date {
-        self.clock.wall().at.to_zoned(self.config.time_zone.clone()).date()
+    pub(super) fn days(&self) -> Days {
+        self.clock.days(&self.config.time_zone)
     }
 
     fn live_customer(&self, id: CustomerId, purpose: Purpose) -> Option<Customer> {
-        let today = self.today();
+        let days = self.days();
         match self.store.customer(id) {
-            Ok(customer) => customer.filter(|c| c.consent.is_live(purpose, today)),
+            Ok(customer) => customer.filter(|c| c.consent.is_live(purpose, days)),
             Err(error) => {
                 tracing::error!(%error, customer = %id, "a customer's record cannot be read");
                 None

@@ -69,7 +69,7 @@ impl Desk {
         for identifier in parse_entry(entered, self.config.country) {
             let Some(id) = self.store.identified(&identifier)? else { continue };
             let customer = self.store.customer(id)?;
-            if customer.is_some_and(|c| c.consent.is_live(Purpose::CardGreeting, self.today())) {
+            if customer.is_some_and(|c| c.consent.is_live(Purpose::CardGreeting, self.days())) {
                 return Ok(Ok(id));
             }
             outcome = Err(EntryError::ConsentEnded);

@@ -97,12 +97,12 @@ impl Journal {
     }
 
     fn attempt(&self, write: &Write) -> Result<(), StoreError> {
-        let today = self.clock.wall().at.to_zoned(self.time_zone.clone()).date();
+        let days = self.clock.days(&self.time_zone);
         match write {
-            Write::Open(record) => self.store.open_visit(record, today),
+            Write::Open(record) => self.store.open_visit(record, days),
             Write::Close { visit, at, deliver_after } => self.store.close_visit(*visit, *at, *deliver_after),
             Write::Reopen(visit) => self.store.reopen_visit(*visit).map(drop),
-            Write::Answer { visit, answer, at } => self.store.answer_visit(*visit, *answer, *at, today),
+            Write::Answer { visit, answer, at } => self.store.answer_visit(*visit, *answer, *at, days),
         }
     }
 }

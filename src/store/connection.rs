@@ -14,10 +14,11 @@ use super::{FILE_NAME, StoreConfig};
 
 /// "Snva": tells `file(1)`, and us, whose database it is.
 const APPLICATION_ID: i64 = 0x536e_7661;
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 const SCHEMA: &str = include_str!("schema.sql");
 /// The steps from each older version to the next, the first one from version 1.
-const STEPS: [&str; SCHEMA_VERSION as usize - 1] = [include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const STEPS: [&str; SCHEMA_VERSION as usize - 1] =
+    [include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
 
 /// Releases before this may corrupt a database in WAL mode when two connections write and checkpoint at once.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -5,34 +5,33 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rusqlite::{Row, Transaction, params};
 
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, time};
 use super::{Store, outbox};
-use crate::clock::WallTime;
+use crate::clock::{Days, WallTime};
 use crate::customer::{Consent, CustomerId, Purpose};
 
 impl Store {
-    /// Records a new consent in place of the one before; it must cover greeting by card at least, on `today`.
+    /// Records a new consent in place of the one before; it must cover greeting by card at least, on `days`.
     /// Templates are given out, and visits wait for the CRM, only if it covers them too.
     pub fn renew_consent(
         &self,
         customer: CustomerId,
         consent: &Consent,
         recorded_at: WallTime,
-        today: Date,
+        days: impl Into<Days>,
     ) -> Result<(), StoreError> {
-        check(customer, consent, Purpose::CardGreeting, today)?;
+        check(customer, consent, Purpose::CardGreeting, days.into())?;
         self.write(|tx| {
             require_customer(tx, customer)?;
             grant(tx, customer, consent, recorded_at.at)?;
             if !consent.purposes.contains(&Purpose::VisitRecords) {
                 outbox::drop_untried_visits(tx, customer)?;
             }
-            gallery_changed(tx)
+            gallery_changed(tx, customer)
         })
     }
 
@@ -50,25 +49,25 @@ impl Store {
                 params![key(customer.0), micros(at.at)],
             )?;
             outbox::drop_untried_visits(tx, customer)?;
-            gallery_changed(tx)
+            gallery_changed(tx, customer)
         })
     }
 }
 
 /// Refuses in the store's words what `consent` does not cover.
-pub(super) fn check(customer: CustomerId, consent: &Consent, purpose: Purpose, today: Date) -> Result<(), StoreError> {
-    consent.check(purpose, today).map_err(|cause| StoreError::Consent { customer, cause })
+pub(super) fn check(customer: CustomerId, consent: &Consent, purpose: Purpose, days: Days) -> Result<(), StoreError> {
+    consent.check(purpose, days).map_err(|cause| StoreError::Consent { customer, cause })
 }
 
-/// Refuses a customer who is gone, or whose consent does not cover `purpose` on `today`.
+/// Refuses a customer who is gone, or whose consent does not cover `purpose` on `days`.
 pub(super) fn require(
     tx: &Transaction<'_>,
     customer: CustomerId,
     purpose: Purpose,
-    today: Date,
+    days: Days,
 ) -> Result<Consent, Fault> {
     let consent = current(tx, customer)?.ok_or(StoreError::UnknownCustomer(customer))?;
-    check(customer, &consent, purpose, today)?;
+    check(customer, &consent, purpose, days)?;
     Ok(consent)
 }
 

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rusqlite::{Row, Transaction, params};
 
 use super::error::{Fault, StoreError};
 use super::links::{self, KeptCard};
 use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
 use super::{Seal, Store, consents, identifiers};
-use crate::clock::mint_at;
+use crate::clock::{Days, mint_at};
 use crate::customer::{Card, Consent, Customer, CustomerId, Identifier, PersonName, Purpose};
 use crate::face::{Embedding, Template};
 use crate::i18n::Language;
@@ -47,12 +46,18 @@ const CUSTOMER_COLUMNS: &str = "SELECT c.id, c.sealed, c.enrolled_at,
 
 impl Store {
     /// Writes customer, consent, cards and templates in one transaction. Refused unless the consent covers
-    /// recognition on `today` (greeting by card, for one with cards and no template), for an id that is already
+    /// recognition on `days` (greeting by card, for one with cards and no template), for an id that is already
     /// there, and when another customer has one of the cards.
-    pub fn add_customer(&self, customer: &NewCustomer, templates: &[Template], today: Date) -> Result<(), StoreError> {
+    pub fn add_customer(
+        &self,
+        customer: &NewCustomer,
+        templates: &[Template],
+        days: impl Into<Days>,
+    ) -> Result<(), StoreError> {
+        let days = days.into();
         let by_card = templates.is_empty() && !customer.identifiers.is_empty();
         let purpose = if by_card { Purpose::CardGreeting } else { Purpose::Recognition };
-        consents::check(customer.id, &customer.consent, purpose, today)?;
+        consents::check(customer.id, &customer.consent, purpose, days)?;
         self.write(|tx| {
             if exists(tx, customer.id)? {
                 return Err(StoreError::CustomerExists(customer.id).into());
@@ -69,7 +74,7 @@ impl Store {
             for template in templates {
                 add_template(tx, self.seal, customer, template)?;
             }
-            gallery_changed(tx)
+            gallery_changed(tx, customer.id)
         })
     }
 
@@ -98,12 +103,17 @@ impl Store {
         })
     }
 
-    /// The embeddings that `pack` made, of customers whose consent covers recognition on `today`: exactly what
+    /// The embeddings that `pack` made, of customers whose consent covers recognition on `days`: exactly what
     /// a gallery may hold. In the order of customer ids.
-    pub fn templates(&self, pack: &str, today: Date) -> Result<Vec<(CustomerId, Vec<Embedding>)>, StoreError> {
+    pub fn templates(
+        &self,
+        pack: &str,
+        days: impl Into<Days>,
+    ) -> Result<Vec<(CustomerId, Vec<Embedding>)>, StoreError> {
+        let days = days.into();
         self.read(|tx| {
             let mut consents = consents::all(tx)?;
-            consents.retain(|_, consent| consent.is_live(Purpose::Recognition, today));
+            consents.retain(|_, consent| consent.is_live(Purpose::Recognition, days));
             let mut statement =
                 tx.prepare_cached("SELECT customer, id, sealed FROM templates WHERE pack = ?1 ORDER BY id")?;
             let mut rows = statement.query(params![pack])?;
@@ -185,9 +195,11 @@ fn add_template(tx: &Transaction<'_>, seal: Seal, customer: &NewCustomer, templa
     Ok(())
 }
 
-/// Moves [`Store::change_stamp`]; part of every transaction that changes customers, consents or templates.
-pub(super) fn gallery_changed(tx: &Transaction<'_>) -> Result<(), Fault> {
+/// Moves [`Store::change_stamp`] and marks `customer`; part of every transaction that changes a customer, their consent,
+/// identifiers, templates or the CRM's card. An erased customer has no row left to mark.
+pub(super) fn gallery_changed(tx: &Transaction<'_>, customer: CustomerId) -> Result<(), Fault> {
     tx.execute("UPDATE upkeep SET gallery = gallery + 1", [])?;
+    tx.execute("UPDATE customers SET changed = (SELECT gallery FROM upkeep) WHERE id = ?1", params![key(customer.0)])?;
     Ok(())
 }
 

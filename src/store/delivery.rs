@@ -2,7 +2,6 @@
 //!
 //! Talking to the CRM is `crate::sync`'s and never happens inside a transaction of this file.
 
-use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Row, Transaction, params};
 use uuid::Uuid;
@@ -12,6 +11,7 @@ use super::rows::{customer_id, key, micros, time, uuid};
 use super::tombstone::{self, Tombstone};
 use super::visits::{self, Visit};
 use super::{Store, StoreError, consents};
+use crate::clock::Days;
 use crate::customer::{CustomerId, Purpose, VisitId};
 
 /// No event waits longer than this by its own times: a time further ahead was written under a clock that was wrong.
@@ -73,7 +73,7 @@ const MAY_LEAVE: &str = "(deliver_after <= ?1 OR deliver_after > ?2)
 impl Store {
     /// Claims what comes next, at most `most` visits or one event of another kind, and commits that they are under way
     /// before anything is sent. The order of a customer's events is kept: none is claimed while an earlier one is not
-    /// done. A visit whose customer's consent does not cover [`Purpose::VisitRecords`] on `today` is not given out: it
+    /// done. A visit whose customer's consent does not cover [`Purpose::VisitRecords`] on `days` is not given out: it
     /// is dropped, or, if it may be with the CRM, turned into its own taking back. With `linked_only`, visits of
     /// customers without a contact in the CRM stay where they are.
     pub fn claim(
@@ -81,8 +81,9 @@ impl Store {
         most: usize,
         linked_only: bool,
         now: Timestamp,
-        today: Date,
+        days: impl Into<Days>,
     ) -> Result<Vec<Claimed>, StoreError> {
+        let days = days.into();
         // Nothing to do is the rule; it must not cost a write.
         if self.read(|tx| next(tx, 1, linked_only, now))?.is_empty() {
             return Ok(Vec::new());
@@ -90,7 +91,7 @@ impl Store {
         self.write(|tx| {
             let mut claimed = Vec::new();
             for waiting in next(tx, most, linked_only, now)? {
-                let Some(waiting) = with_consent(tx, waiting, today)? else { continue };
+                let Some(waiting) = with_consent(tx, waiting, days)? else { continue };
                 let is_visit = waiting.kind == "visit";
                 // One that was just turned into a void ends the run of visits.
                 if !claimed.is_empty() && !is_visit {
@@ -120,11 +121,12 @@ impl Store {
     }
 
     /// What would be claimed, without claiming it: for a look at what is about to be sent.
-    pub fn waiting(&self, most: usize, now: Timestamp, today: Date) -> Result<Vec<Claimed>, StoreError> {
+    pub fn waiting(&self, most: usize, now: Timestamp, days: impl Into<Days>) -> Result<Vec<Claimed>, StoreError> {
+        let days = days.into();
         self.read(|tx| {
             let mut all = Vec::new();
             for waiting in next(tx, most, false, now)? {
-                let agreed = waiting.kind != "visit" || covered(tx, waiting.customer, today)?;
+                let agreed = waiting.kind != "visit" || covered(tx, waiting.customer, days)?;
                 if agreed {
                     all.push(Claimed {
                         event: waiting.event,
@@ -312,14 +314,14 @@ impl Waiting {
 
 const UNREADABLE: Fault = Fault::Row("an outbox event is not what this Snova writes");
 
-fn covered(tx: &Transaction<'_>, customer: CustomerId, today: Date) -> Result<bool, Fault> {
+fn covered(tx: &Transaction<'_>, customer: CustomerId, days: Days) -> Result<bool, Fault> {
     let consent = consents::current(tx, customer)?;
-    Ok(consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, today)))
+    Ok(consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, days)))
 }
 
 /// The event if it may be sent; a visit without consent goes, or is taken back.
-fn with_consent(tx: &Transaction<'_>, mut waiting: Waiting, today: Date) -> Result<Option<Waiting>, Fault> {
-    if waiting.kind != "visit" || covered(tx, waiting.customer, today)? {
+fn with_consent(tx: &Transaction<'_>, mut waiting: Waiting, days: Days) -> Result<Option<Waiting>, Fault> {
+    if waiting.kind != "visit" || covered(tx, waiting.customer, days)? {
         return Ok(Some(waiting));
     }
     if waiting.attempts == 0 {

@@ -88,7 +88,7 @@ fn remove_rows(tx: &Transaction<'_>, device: &DeviceKey, id: CustomerId, now: Wa
     let event = outbox::put_erasure(tx, id, now.at)?;
     tombstone::keep(tx, device, event, &tombstone)?;
     tx.execute("UPDATE upkeep SET erasures = erasures + 1", [])?;
-    gallery_changed(tx)?;
+    gallery_changed(tx, id)?;
     Ok(Erasure { templates, visits, events, scrubbed: false })
 }
 

@@ -9,10 +9,9 @@ use super::customers::require_customer;
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, uuid};
 use super::{Store, consents};
-use crate::clock::{WallTime, mint_at};
+use crate::clock::{Days, WallTime, mint_at};
 use crate::customer::{CustomerId, Identifier, IdentifierKind, Purpose};
 use crate::vault::{DeviceKey, SealContext};
-use jiff::civil::Date;
 use uuid::Uuid;
 
 /// A customer's card or phone on record.
@@ -25,16 +24,17 @@ pub struct KeptIdentifier {
 
 impl Store {
     /// Gives a customer cards and phones, all or none; one that is theirs already changes nothing. Refused when
-    /// another customer has one of them, and unless the consent covers greeting by card on `today`.
+    /// another customer has one of them, and unless the consent covers greeting by card on `days`.
     pub fn add_identifiers(
         &self,
         customer: CustomerId,
         identifiers: &[Identifier],
         at: WallTime,
-        today: Date,
+        days: impl Into<Days>,
     ) -> Result<(), StoreError> {
+        let days = days.into();
         self.write(|tx| {
-            consents::require(tx, customer, Purpose::CardGreeting, today)?;
+            consents::require(tx, customer, Purpose::CardGreeting, days)?;
             identifiers.iter().try_for_each(|identifier| add(tx, &self.key, customer, identifier, at.at))
         })
     }

@@ -2,8 +2,8 @@
 //!
 //! Which contact it is, `crate::crm::choose` says. Contacts of people who are not enrolled are never written.
 
+use crate::clock::Days;
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,14 +129,15 @@ impl Store {
         self.read(|tx| linked_to(tx, contact))
     }
 
-    /// Customers who agreed, on `today`, that the CRM hears of them, and have no contact there; those who were looked
+    /// Customers who agreed, on `days`, that the CRM hears of them, and have no contact there; those who were looked
     /// for since `tried_after` are left out. Who waits with a visit comes first.
     pub fn customers_to_link(
         &self,
         most: usize,
         tried_after: Timestamp,
-        today: Date,
+        days: impl Into<Days>,
     ) -> Result<Vec<CustomerId>, StoreError> {
+        let days = days.into();
         self.read(|tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT c.id FROM customers c LEFT JOIN crm_links l ON l.customer = c.id
@@ -148,7 +149,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let customer = customer_id(row, 0)?;
                 let consent = consents::current(tx, customer)?;
-                if consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, today)) {
+                if consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, days)) {
                     found.push(customer);
                 }
                 if found.len() >= most {

@@ -1,11 +1,14 @@
--- The device's tables, version 3. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
+-- The device's tables, version 4. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
 -- Personal values stand only in columns named `sealed`, closed by the vault.
 
+-- `changed`: the count of `upkeep.gallery` when anything of them last changed, which is what a gallery must read anew.
 CREATE TABLE customers (
     id          BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     sealed      BLOB NOT NULL, -- name, manners, language, tier, note
-    enrolled_at INTEGER NOT NULL
+    enrolled_at INTEGER NOT NULL,
+    changed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX customers_changed ON customers (changed);
 
 -- Append-only while the customer is enrolled; the newest row says what holds.
 CREATE TABLE consents (
@@ -43,6 +46,9 @@ CREATE TABLE identifiers (
 ) STRICT;
 CREATE INDEX identifiers_of_customer ON identifiers (customer);
 
+-- `seen_at`: when the customer of an open visit was last seen, written now and then; `boot` is the machine's start
+-- during which that was, `seen_after_ms` how long after it, by a clock that nobody sets. `entry` is the key under which
+-- a card was given, so that one that is given twice is one.
 CREATE TABLE visits (
     id                  BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     customer            BLOB NOT NULL REFERENCES customers (id),
@@ -53,10 +59,15 @@ CREATE TABLE visits (
     closed_at           INTEGER,
     closed_synchronised INTEGER CHECK (closed_synchronised IN (0, 1)),
     verdict             TEXT NOT NULL DEFAULT 'none' CHECK (verdict IN ('none', 'confirmed', 'rejected', 'other')),
+    seen_at INTEGER,
+    boot TEXT,
+    seen_after_ms INTEGER,
+    entry BLOB CHECK (length(entry) = 16),
     CHECK ((closed_at IS NULL) = (closed_synchronised IS NULL))
 ) STRICT;
 CREATE INDEX visits_of_customer ON visits (customer);
 CREATE INDEX visits_open ON visits (id) WHERE closed_at IS NULL;
+CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
 
 -- Events on their way to the CRM, in the order of `seq`, which is never used twice. Ids only, and no references:
 -- an erasure outlives its customer, a `visit_void` the customer its visit was moved to. `deliver_after` is NULL while the visit is open.
@@ -86,15 +97,19 @@ CREATE INDEX outbox_of_customer ON outbox (customer, seq);
 CREATE INDEX outbox_of_visit ON outbox (visit);
 CREATE INDEX outbox_waiting ON outbox (seq) WHERE state <> 'done';
 
--- One row. `gallery` counts changes of customers, consents and templates; erasures whose traces in the files
+-- One row. `box` is this box, for a centre that hears of many, minted once; `floor` a time that is known to have passed;
+-- `canary` is sealed with the device key and tells whether it is still the same. `gallery` counts changes of customers, consents and templates; erasures whose traces in the files
 -- are not yet overwritten are those between `scrubbed` and `erasures`.
 CREATE TABLE upkeep (
     only     INTEGER PRIMARY KEY CHECK (only = 1),
     gallery  INTEGER NOT NULL,
     erasures INTEGER NOT NULL,
-    scrubbed INTEGER NOT NULL
+    scrubbed INTEGER NOT NULL,
+    box BLOB CHECK (length(box) = 16),
+    floor INTEGER,
+    canary BLOB
 ) STRICT;
-INSERT INTO upkeep VALUES (1, 0, 0, 0);
+INSERT INTO upkeep (only, gallery, erasures, scrubbed) VALUES (1, 0, 0, 0);
 
 -- Passwords of cameras and the like, sealed with the device key.
 CREATE TABLE secrets (

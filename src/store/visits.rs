@@ -3,13 +3,12 @@
 //! When a visit begins and ends is `crate::visit`'s; what an event says of itself is `outbox`.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, visit_id, wall};
 use super::{Store, consents, outbox};
-use crate::clock::WallTime;
+use crate::clock::{Days, WallTime};
 use crate::customer::{CustomerId, Purpose, VisitId};
 use crate::face::CounterId;
 
@@ -66,13 +65,14 @@ impl Store {
     /// if the customer agreed to [`Purpose::VisitRecords`], and waits until the visit is closed.
     ///
     /// Recording the same visit again changes nothing, so a caller may repeat after any error. Refused when
-    /// the customer is gone or their consent does not cover, on `today`, how they were identified.
-    pub fn open_visit(&self, visit: &VisitRecord, today: Date) -> Result<(), StoreError> {
+    /// the customer is gone or their consent does not cover, on `days`, how they were identified.
+    pub fn open_visit(&self, visit: &VisitRecord, days: impl Into<Days>) -> Result<(), StoreError> {
+        let days = days.into();
         self.write(|tx| {
             if let Some(there) = find(tx, visit.id)? {
                 return if there.began_as(visit) { Ok(()) } else { Err(StoreError::VisitConflict(visit.id).into()) };
             }
-            let consent = consents::require(tx, visit.customer, visit.how.needs(), today)?;
+            let consent = consents::require(tx, visit.customer, visit.how.needs(), days)?;
             tx.execute(
                 "INSERT INTO visits (id, customer, counter, opened_at, opened_synchronised, how)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -85,7 +85,7 @@ impl Store {
                     visit.how.as_str(),
                 ],
             )?;
-            if consent.is_live(Purpose::VisitRecords, today) {
+            if consent.is_live(Purpose::VisitRecords, days) {
                 outbox::put_visit(tx, visit.id, visit.customer, visit.opened_at.at, None)?;
             }
             Ok(())
@@ -120,20 +120,27 @@ impl Store {
     }
 
     /// Takes the cashier's word. A rejected visit does not count and is not sent; `Other` moves it to another
-    /// customer, whose consent must cover the same on `today`. An event that may have left is followed by a
+    /// customer, whose consent must cover the same on `days`. An event that may have left is followed by a
     /// `visit_void`. The last answer holds; the same answer twice is one.
-    pub fn answer_visit(&self, id: VisitId, answer: VisitAnswer, at: WallTime, today: Date) -> Result<(), StoreError> {
+    pub fn answer_visit(
+        &self,
+        id: VisitId,
+        answer: VisitAnswer,
+        at: WallTime,
+        days: impl Into<Days>,
+    ) -> Result<(), StoreError> {
+        let days = days.into();
         self.write(|tx| {
             let before = require(tx, id)?;
             let after = before.answered(answer);
             if after.record.customer != before.record.customer {
-                consents::require(tx, after.record.customer, after.record.how.needs(), today)?;
+                consents::require(tx, after.record.customer, after.record.how.needs(), days)?;
             }
             tx.execute(
                 "UPDATE visits SET customer = ?2, verdict = ?3 WHERE id = ?1",
                 params![key(id.0), key(after.record.customer.0), after.verdict.as_str()],
             )?;
-            correct_outbox(tx, &before, &after, at.at, today)
+            correct_outbox(tx, &before, &after, at.at, days)
         })
     }
 
@@ -196,13 +203,7 @@ impl Visit {
 }
 
 /// Makes the outbox say what the visit says after an answer.
-fn correct_outbox(
-    tx: &Transaction<'_>,
-    before: &Visit,
-    after: &Visit,
-    at: Timestamp,
-    today: Date,
-) -> Result<(), Fault> {
+fn correct_outbox(tx: &Transaction<'_>, before: &Visit, after: &Visit, at: Timestamp, days: Days) -> Result<(), Fault> {
     if before.counts_for() == after.counts_for() {
         return Ok(());
     }
@@ -212,7 +213,7 @@ fn correct_outbox(
     }
     let Some(customer) = after.counts_for() else { return Ok(()) };
     let consent = consents::current(tx, customer)?;
-    if consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, today)) {
+    if consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, days)) {
         outbox::put_visit(tx, id, customer, at, after.closed_at.map(|_| at))?;
     }
     Ok(())

@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use super::{Courier, SEEK_AGAIN, SOME, later};
-use crate::clock::Clock;
+use crate::clock::{Clock, Days};
 use crate::crm::{
     Contact, ContactId, CrmConnector, CrmSettings, Failure, FailureClass, NewContact, Seeking, choose, searches,
 };
@@ -48,9 +47,9 @@ pub enum LinkError {
 
 impl Courier {
     /// Looks for the contacts of some customers who have none.
-    pub(super) async fn link_some(&mut self, now: Timestamp, today: Date) -> Result<Looked, StoreError> {
+    pub(super) async fn link_some(&mut self, now: Timestamp, days: Days) -> Result<Looked, StoreError> {
         let again = now.checked_sub(SEEK_AGAIN).unwrap_or(Timestamp::MIN);
-        let customers = self.parts.store.customers_to_link(SOME, again, today)?;
+        let customers = self.parts.store.customers_to_link(SOME, again, days)?;
         let mut looked = Looked::ForNobody;
         for customer in &customers {
             let parts = &mut self.parts;

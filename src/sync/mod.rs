@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
@@ -23,7 +22,7 @@ pub use secrets::StoreSecrets;
 
 use self::backoff::Backoff;
 use self::link::Looked;
-use crate::clock::Clock;
+use crate::clock::{Clock, Days};
 use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Manners};
 use crate::shutdown::Shutdown;
 use crate::store::{Conclusion, Store, StoreError, SyncState};
@@ -136,7 +135,7 @@ impl Courier {
     }
 
     async fn work(&mut self) -> Result<Duration, StoreError> {
-        let (now, today) = (self.now(), self.today());
+        let (now, days) = (self.now(), self.days());
         // Before anything else is sent, or it would be forgotten that it was.
         self.parts.store.conclude(&self.unwritten, now)?;
         self.unwritten.clear();
@@ -155,11 +154,11 @@ impl Courier {
             return Ok(Duration::ZERO);
         }
         // A few at a time: a box full of new customers must not keep its visits waiting.
-        let looked = if self.manners.needs_contact { self.link_some(now, today).await? } else { Looked::ForNobody };
+        let looked = if self.manners.needs_contact { self.link_some(now, days).await? } else { Looked::ForNobody };
         if looked == Looked::InVain {
             return Ok(Duration::ZERO);
         }
-        let claimed = self.parts.store.claim(self.batch, self.manners.needs_contact, now, today)?;
+        let claimed = self.parts.store.claim(self.batch, self.manners.needs_contact, now, days)?;
         if !claimed.is_empty() {
             self.deliver(claimed).await?;
             return Ok(Duration::ZERO);
@@ -251,8 +250,8 @@ impl Courier {
     }
 
     /// The shop's date.
-    fn today(&self) -> Date {
-        self.now().to_zoned(self.parts.time_zone.clone()).date()
+    fn days(&self) -> Days {
+        self.parts.clock.days(&self.parts.time_zone)
     }
 }
 
