@@ -12,13 +12,13 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::Monotonic;
-use crate::customer::{Candidate, CustomerId, Decision, Sighting, TrackId, VisitId};
+use crate::customer::{Candidate, CustomerId, Decision, HowKnown, Sighting, TrackId, Verdict, VisitId};
 use crate::face::CounterId;
-pub use event::{Identification, VisitAnswer, VisitConfig, VisitEvent};
+pub use event::{VisitConfig, VisitEvent};
 
 #[derive(Clone, Debug, PartialEq)]
 enum Who {
-    Customer(CustomerId, Identification),
+    Customer(CustomerId, HowKnown),
     /// Best first, never empty.
     Suggestion(Vec<CustomerId>),
 }
@@ -102,25 +102,25 @@ impl Visits {
     }
 
     /// The cashier's word. `None`: no such visit is here. An answer that was already given changes nothing.
-    pub fn answer(&mut self, now: Monotonic, visit: VisitId, answer: VisitAnswer) -> Option<Vec<VisitEvent>> {
+    pub fn answer(&mut self, now: Monotonic, visit: VisitId, answer: Verdict) -> Option<Vec<VisitEvent>> {
         let index = self.stays.iter().position(|s| s.visit == visit)?;
         let counter = self.counter.clone();
         let who = self.stays[index].who.clone();
         let events = match (who, answer) {
-            (Who::Customer(..), VisitAnswer::Yes) => vec![VisitEvent::Confirmed { visit, counter }],
-            (Who::Customer(customer, _), VisitAnswer::Other(other)) if customer == other => {
+            (Who::Customer(..), Verdict::Yes) => vec![VisitEvent::Confirmed { visit, counter }],
+            (Who::Customer(customer, _), Verdict::Other(other)) if customer == other => {
                 vec![VisitEvent::Confirmed { visit, counter }]
             }
-            (Who::Customer(customer, _), VisitAnswer::Other(other)) => {
+            (Who::Customer(customer, _), Verdict::Other(other)) => {
                 self.refused.push(Refusal { customer, seen_at: now });
                 let gone = VisitEvent::Rejected { visit, counter: counter.clone(), recorded: true };
                 self.give(now, index, other, gone, |customer| VisitEvent::Reassigned { visit, counter, customer })
             }
-            (Who::Suggestion(candidates), VisitAnswer::Yes) => self.confirm(now, index, candidates[0]),
-            (Who::Suggestion(_), VisitAnswer::Other(customer)) => self.confirm(now, index, customer),
-            (Who::Customer(..), VisitAnswer::Done) => self.dismiss(now, index),
+            (Who::Suggestion(candidates), Verdict::Yes) => self.confirm(now, index, candidates[0]),
+            (Who::Suggestion(_), Verdict::Other(customer)) => self.confirm(now, index, customer),
+            (Who::Customer(..), Verdict::Done) => self.dismiss(now, index),
             // Done with somebody who is only asked about: nobody of those is here.
-            (who, VisitAnswer::No | VisitAnswer::Done) => {
+            (who, Verdict::No | Verdict::Done) => {
                 let (customers, recorded) = match who {
                     Who::Customer(customer, _) => (vec![customer], true),
                     Who::Suggestion(candidates) => (candidates, false),
@@ -137,7 +137,7 @@ impl Visits {
     fn confirm(&mut self, now: Monotonic, index: usize, customer: CustomerId) -> Vec<VisitEvent> {
         let (visit, counter) = (self.stays[index].visit, self.counter.clone());
         let gone = VisitEvent::Left { visit, counter: counter.clone(), recorded: false };
-        let how = Identification::Confirmed;
+        let how = HowKnown::Confirmed;
         self.give(now, index, customer, gone, |customer| VisitEvent::Opened { visit, counter, customer, how })
     }
 
@@ -152,7 +152,7 @@ impl Visits {
         given: impl FnOnce(CustomerId) -> VisitEvent,
     ) -> Vec<VisitEvent> {
         self.refused.retain(|r| r.customer != customer);
-        let who = Who::Customer(customer, Identification::Confirmed);
+        let who = Who::Customer(customer, HowKnown::Confirmed);
         let Some(other) = self.stays.iter().position(|s| s.is_of(customer)) else {
             self.stays[index].who = who;
             return vec![given(customer)];
@@ -285,9 +285,9 @@ impl Visits {
         };
         tracks.insert(track);
         self.settle_questions(customer, track, events);
-        let who = Who::Customer(customer, Identification::Matched);
+        let who = Who::Customer(customer, HowKnown::Match);
         self.stays.push(Stay::new(visit, who, tracks, now));
-        events.push(VisitEvent::Opened { visit, counter, customer, how: Identification::Matched });
+        events.push(VisitEvent::Opened { visit, counter, customer, how: HowKnown::Match });
     }
 
     /// Takes away the questions that a match of `track` with `customer` has answered.
@@ -359,9 +359,7 @@ impl Visits {
     /// Whether a person has said whose face this track is; their word holds while the track lives.
     fn is_confirmed(&mut self, now: Monotonic, track: TrackId) -> bool {
         let stay = self.stays.iter_mut().find(|s| {
-            matches!(s.who, Who::Customer(_, Identification::Confirmed))
-                && s.tracks.contains(&track)
-                && s.left_at.is_none()
+            matches!(s.who, Who::Customer(_, HowKnown::Confirmed)) && s.tracks.contains(&track) && s.left_at.is_none()
         });
         stay.map(|stay| stay.seen_at = now).is_some()
     }

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use browser::Browser;
 use serde_json::json;
-use snova::customer::{Identifier, Purpose};
-use snova::greeter::{CounterState, EntryError, Present, Verdict};
+use snova::customer::{Identifier, Purpose, Verdict};
+use snova::greeter::{CounterState, EntryError, Present};
 use snova::i18n::Language;
 use web_box::{SOON, TestBox, in_language, ivan, name, nobody, perhaps, visit, with};
 

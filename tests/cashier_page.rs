@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use browser::Browser;
 use serde_json::json;
-use snova::customer::{Card, PersonName};
-use snova::greeter::{AnswerError, CounterState, Greeted, Present, Verdict};
+use snova::customer::{Card, PersonName, Verdict};
+use snova::greeter::{AnswerError, CounterState, Greeted, Present};
 use snova::i18n::Language;
 use web_box::{
     SOON, TestBox, at, customer, greeted, in_language, ivan, live, lost, name, nobody, perhaps, visit, with,

@@ -7,6 +7,7 @@
 #[path = "support/crm/mod.rs"]
 mod crm;
 
+use snova::customer::Verdict;
 use std::time::Duration;
 
 use crm::road::Road;
@@ -14,7 +15,7 @@ use crm::server::Hits;
 use crm::{FakeContact, Fault, POISON_TILL};
 use jiff::SignedDuration;
 use snova::clock::Clock;
-use snova::store::{Link, VisitAnswer};
+use snova::store::Link;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -159,9 +160,9 @@ async fn corrections_follow(vendor: &str) {
     road.work(HOUR).await;
     assert_eq!(road.in_crm().iter().filter(|visit| !visit.void).count(), 3, "{vendor}");
     let (now, today) = (road.clock.wall(), road.today());
-    road.store.answer_visit(wrong, VisitAnswer::Rejected, now, today).unwrap();
-    road.store.answer_visit(moved, VisitAnswer::Other(elena), now, today).unwrap();
-    road.store.answer_visit(right, VisitAnswer::Confirmed, now, today).unwrap();
+    road.store.answer_visit(wrong, Verdict::No, now, today).unwrap();
+    road.store.answer_visit(moved, Verdict::Other(elena), now, today).unwrap();
+    road.store.answer_visit(right, Verdict::Yes, now, today).unwrap();
     road.work(HOUR).await;
     let valid: Vec<_> = road.in_crm().into_iter().filter(|visit| !visit.void && !visit.erased).collect();
     assert_eq!(valid.len(), 2, "{vendor}: {:?}", road.in_crm());

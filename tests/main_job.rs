@@ -13,9 +13,9 @@ use std::time::Duration;
 use box_under_test::{BoxUnderTest, GREETING, Moment, elena, ivan, media, real_vision, scene, shipped_scene};
 use image::RgbImage;
 use snova::clock::{Clock, Monotonic};
-use snova::customer::{CustomerId, Decision};
+use snova::customer::{CustomerId, Decision, Verdict};
 use snova::face::{Detection, Embedding, FaceChip, Quality, decode_picture};
-use snova::greeter::{CounterState, Greeted, Verdict};
+use snova::greeter::{CounterState, Greeted};
 use snova::pipeline::PipelineConfig;
 use snova::vision::{PackFacts, Vision, VisionError};
 

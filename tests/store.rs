@@ -3,9 +3,11 @@
 
 use jiff::civil::date;
 use snova::clock::WallTime;
-use snova::customer::{Card, Consent, ConsentError, CustomerId, FormOfAddress, Gender, PersonName, Purpose};
+use snova::customer::{
+    Card, Consent, ConsentError, CustomerId, FormOfAddress, Gender, HowKnown, PersonName, Purpose, Verdict,
+};
 use snova::i18n::Language;
-use snova::store::{Identified, NewCustomer, OutboxStatus, StoreError, VisitAnswer, VisitRecord, VisitVerdict};
+use snova::store::{NewCustomer, OutboxStatus, StoreError, VisitRecord, VisitVerdict};
 
 #[path = "support/store_fixture.rs"]
 mod store_fixture;
@@ -126,7 +128,7 @@ fn a_visit_and_its_event_are_recorded_together_and_the_event_waits_for_the_close
     let device = fresh();
     let ivan = enrol(&device.store, "Иван");
     let opened_at = WallTime { synchronised: false, ..at(10) };
-    let visit = VisitRecord { opened_at, how: Identified::Confirmed, ..visit_of(ivan, 10) };
+    let visit = VisitRecord { opened_at, how: HowKnown::Confirmed, ..visit_of(ivan, 10) };
     device.store.open_visit(&visit, TODAY).expect("the consent is live");
     let event = |after| vec![("visit".to_owned(), ivan, Some(visit.id), "new".to_owned(), after)];
     assert_eq!(outbox(device.dir.path()), event(None));
@@ -153,7 +155,7 @@ fn recording_the_same_visit_again_changes_nothing_and_another_under_its_id_is_re
     for other in [
         VisitRecord { customer: olga, ..visit.clone() },
         VisitRecord { opened_at: at(11), ..visit.clone() },
-        VisitRecord { how: Identified::Confirmed, ..visit.clone() },
+        VisitRecord { how: HowKnown::Confirmed, ..visit.clone() },
         VisitRecord { counter: snova::face::CounterId::new("till-2"), ..visit.clone() },
     ] {
         let refused = device.store.open_visit(&other, TODAY);
@@ -161,7 +163,7 @@ fn recording_the_same_visit_again_changes_nothing_and_another_under_its_id_is_re
     }
     assert_eq!(device.store.visit(visit.id).expect("readable").map(|v| v.record), Some(visit.clone()));
     // A retry that arrives after the cashier moved the visit is still the same visit.
-    device.store.answer_visit(visit.id, VisitAnswer::Other(olga), at(20), TODAY).expect("both enrolled");
+    device.store.answer_visit(visit.id, Verdict::Other(olga), at(20), TODAY).expect("both enrolled");
     device.store.open_visit(&visit, TODAY).expect("the same visit");
 }
 
@@ -188,8 +190,8 @@ fn without_consent_to_visit_records_the_visit_stays_on_the_box() {
     let visit = visit_of(given.id, 10);
     device.store.open_visit(&visit, TODAY).expect("recognition is enough for the box");
     device.store.close_visit(visit.id, at(20), at(20).at).expect("open");
-    device.store.answer_visit(visit.id, VisitAnswer::Rejected, at(30), TODAY).expect("recorded");
-    device.store.answer_visit(visit.id, VisitAnswer::Confirmed, at(31), TODAY).expect("recorded");
+    device.store.answer_visit(visit.id, Verdict::No, at(30), TODAY).expect("recorded");
+    device.store.answer_visit(visit.id, Verdict::Yes, at(31), TODAY).expect("recorded");
     assert!(outbox(device.dir.path()).is_empty());
 }
 
@@ -242,13 +244,13 @@ fn a_rejected_visit_is_not_sent_and_yes_after_no_sends_it() {
     let visit = visit_of(ivan, 10);
     device.store.open_visit(&visit, TODAY).expect("the consent is live");
     for _ in 0..2 {
-        device.store.answer_visit(visit.id, VisitAnswer::Rejected, at(15), TODAY).expect("recorded");
+        device.store.answer_visit(visit.id, Verdict::No, at(15), TODAY).expect("recorded");
         assert!(outbox(device.dir.path()).is_empty());
     }
     device.store.close_visit(visit.id, at(20), at(80).at).expect("open");
     assert_eq!(device.store.customer(ivan).expect("readable").expect("enrolled").card.visits, 0);
 
-    device.store.answer_visit(visit.id, VisitAnswer::Confirmed, at(30), TODAY).expect("recorded");
+    device.store.answer_visit(visit.id, Verdict::Yes, at(30), TODAY).expect("recorded");
     let event = ("visit".to_owned(), ivan, Some(visit.id), "new".to_owned(), Some(30));
     assert_eq!(outbox(device.dir.path()), [event]);
     let card = device.store.customer(ivan).expect("readable").expect("enrolled").card;
@@ -265,7 +267,7 @@ fn a_visit_that_may_have_reached_the_crm_is_voided_there_once() {
         device.store.close_visit(visit.id, at(20), at(20).at).expect("open");
         courier(device.dir.path(), visit.id, state, attempts);
         for _ in 0..2 {
-            device.store.answer_visit(visit.id, VisitAnswer::Rejected, at(30), TODAY).expect("recorded");
+            device.store.answer_visit(visit.id, Verdict::No, at(30), TODAY).expect("recorded");
         }
         let void = ("visit_void".to_owned(), ivan, Some(visit.id), "new".to_owned(), Some(30));
         let sent = ("visit".to_owned(), ivan, Some(visit.id), state.to_owned(), Some(20));
@@ -279,14 +281,14 @@ fn a_visit_that_was_another_customers_moves_to_them() {
     let (ivan, olga) = (enrol(&device.store, "Иван"), enrol(&device.store, "Ольга"));
     let visit = visit_of(ivan, 10);
     device.store.open_visit(&visit, TODAY).expect("the consent is live");
-    device.store.answer_visit(visit.id, VisitAnswer::Other(olga), at(15), TODAY).expect("both enrolled");
+    device.store.answer_visit(visit.id, Verdict::Other(olga), at(15), TODAY).expect("both enrolled");
     let waiting = ("visit".to_owned(), olga, Some(visit.id), "new".to_owned(), None);
     assert_eq!(outbox(device.dir.path()), [waiting], "unsent: only the right one is left");
     device.store.close_visit(visit.id, at(20), at(80).at).expect("open");
     let visits = |id| device.store.customer(id).expect("readable").expect("enrolled").card.visits;
     assert_eq!((visits(ivan), visits(olga)), (0, 1));
     // Yes to the corrected visit does not make the first recognition right.
-    device.store.answer_visit(visit.id, VisitAnswer::Confirmed, at(25), TODAY).expect("recorded");
+    device.store.answer_visit(visit.id, Verdict::Yes, at(25), TODAY).expect("recorded");
     let read = device.store.visit(visit.id).expect("readable").expect("recorded");
     assert_eq!((read.verdict, read.record.customer), (VisitVerdict::Other, olga));
     assert_eq!(outbox(device.dir.path()).len(), 1);
@@ -300,7 +302,7 @@ fn a_sent_visit_that_was_another_customers_is_voided_and_sent_anew() {
     device.store.open_visit(&visit, TODAY).expect("the consent is live");
     device.store.close_visit(visit.id, at(20), at(20).at).expect("open");
     courier(device.dir.path(), visit.id, "done", 1);
-    device.store.answer_visit(visit.id, VisitAnswer::Other(olga), at(30), TODAY).expect("both enrolled");
+    device.store.answer_visit(visit.id, Verdict::Other(olga), at(30), TODAY).expect("both enrolled");
     let event = |kind: &str, who, state: &str, after| (kind.to_owned(), who, Some(visit.id), state.to_owned(), after);
     let expected = [
         event("visit", ivan, "done", Some(20)),
@@ -322,14 +324,14 @@ fn a_visit_is_not_moved_to_somebody_unknown_or_without_consent() {
     device.store.open_visit(&visit, TODAY).expect("the consent is live");
     device.store.withdraw_consent(olga, at(12)).expect("enrolled");
     let nobody = CustomerId(visit.id.0);
-    let refused = device.store.answer_visit(visit.id, VisitAnswer::Other(olga), at(15), TODAY);
+    let refused = device.store.answer_visit(visit.id, Verdict::Other(olga), at(15), TODAY);
     assert!(matches!(refused, Err(StoreError::Consent { customer, .. }) if customer == olga), "{refused:?}");
-    let refused = device.store.answer_visit(visit.id, VisitAnswer::Other(nobody), at(15), TODAY);
+    let refused = device.store.answer_visit(visit.id, Verdict::Other(nobody), at(15), TODAY);
     assert!(matches!(refused, Err(StoreError::UnknownCustomer(_))), "{refused:?}");
     let read = device.store.visit(visit.id).expect("readable").expect("recorded");
     assert_eq!((read.record.customer, read.verdict), (ivan, VisitVerdict::Unanswered));
     assert_eq!(outbox(device.dir.path()).len(), 1);
-    let refused = device.store.answer_visit(visit_of(ivan, 0).id, VisitAnswer::Confirmed, at(15), TODAY);
+    let refused = device.store.answer_visit(visit_of(ivan, 0).id, Verdict::Yes, at(15), TODAY);
     assert!(matches!(refused, Err(StoreError::UnknownVisit(_))), "{refused:?}");
 }
 

@@ -9,8 +9,8 @@ mod store_fixture;
 use std::time::Duration;
 
 use jiff::civil::date;
-use snova::customer::{CrmCard, CustomerId, VisitId};
-use snova::store::{Claimed, Conclusion, KeptCard, Link, Store, StoreError, Task, VisitAnswer};
+use snova::customer::{CrmCard, CustomerId, Verdict, VisitId};
+use snova::store::{Claimed, Conclusion, KeptCard, Link, Store, StoreError, Task};
 use store_fixture::{TODAY, at, enrol, fresh, open, raw, visit_of};
 
 /// A visit that is over and may leave at `seconds`.
@@ -103,7 +103,7 @@ fn a_void_names_the_record_that_it_takes_back_also_after_the_visit_was_moved_and
     let visit = visited(&device.store, ivan, 1);
     let sent = claim(&device.store, 9, 10)[0].event;
     device.store.conclude(&[(sent, Conclusion::Done(Some("a0X1".to_owned())))], at(10).at).expect("written");
-    device.store.answer_visit(visit, VisitAnswer::Other(elena), at(11), TODAY).expect("both agreed");
+    device.store.answer_visit(visit, Verdict::Other(elena), at(11), TODAY).expect("both agreed");
     device.store.erase(elena, at(12)).expect("she is there");
     let claimed = claim(&device.store, 9, 20);
     let Task::Void { key, record, .. } = &claimed[0].task else { panic!("{claimed:?}") };

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use snova::customer::{CustomerId, VisitId};
-use snova::store::{NewCustomer, Store, StoreError, VisitAnswer, VisitVerdict};
+use snova::customer::{CustomerId, Verdict, VisitId};
+use snova::store::{NewCustomer, Store, StoreError, VisitVerdict};
 
 #[path = "support/store_fixture.rs"]
 mod store_fixture;
@@ -209,9 +209,9 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             let Some(id) = model.visit(visit) else { return };
             let current = model.stays.get(&id).cloned();
             let answer = match *step {
-                Step::Confirm { .. } => VisitAnswer::Confirmed,
-                Step::Reject { .. } => VisitAnswer::Rejected,
-                Step::Move { to, .. } => VisitAnswer::Other(model.customer(to).expect("whose visit is it?")),
+                Step::Confirm { .. } => Verdict::Yes,
+                Step::Reject { .. } => Verdict::No,
+                Step::Move { to, .. } => Verdict::Other(model.customer(to).expect("whose visit is it?")),
                 _ => unreachable!("matched above"),
             };
             let outcome = store.answer_visit(id, answer, at(now), TODAY);
@@ -220,9 +220,9 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             };
             let moved = |verdict| if verdict == VisitVerdict::Other { verdict } else { VisitVerdict::Confirmed };
             let (to, verdict) = match answer {
-                VisitAnswer::Rejected => (stay.customer, VisitVerdict::Rejected),
-                VisitAnswer::Other(to) if to != stay.customer => (to, VisitVerdict::Other),
-                VisitAnswer::Confirmed | VisitAnswer::Other(_) => (stay.customer, moved(stay.verdict)),
+                Verdict::No => (stay.customer, VisitVerdict::Rejected),
+                Verdict::Other(to) if to != stay.customer => (to, VisitVerdict::Other),
+                Verdict::Yes | Verdict::Other(_) => (stay.customer, moved(stay.verdict)),
             };
             match model.people.get(&to) {
                 None => assert!(matches!(outcome, Err(StoreError::UnknownCustomer(_))), "{outcome:?}"),

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use snova::customer::{Consent, Identifier, IdentifierKind, Purpose};
-use snova::store::{FILE_NAME, Identified, NewCustomer, Store, StoreError, VisitRecord};
+use snova::customer::{Consent, HowKnown, Identifier, IdentifierKind, Purpose};
+use snova::store::{FILE_NAME, NewCustomer, Store, StoreError, VisitRecord};
 use snova::vault::{KEY_FILE, Seal};
 
 #[path = "support/store_fixture.rs"]
@@ -87,13 +87,13 @@ fn a_card_needs_a_consent_and_gives_no_template() {
     assert!(matches!(refused, Err(StoreError::Consent { .. })), "{refused:?}");
 
     let by = |how| VisitRecord { how, ..visit_of(olga.id, 10) };
-    let refused = device.store.open_visit(&by(Identified::Match), TODAY);
+    let refused = device.store.open_visit(&by(HowKnown::Match), TODAY);
     assert!(matches!(refused, Err(StoreError::Consent { .. })), "she is not to be recognised: {refused:?}");
-    device.store.open_visit(&by(Identified::Entered), TODAY).expect("by her card she is");
+    device.store.open_visit(&by(HowKnown::Entered), TODAY).expect("by her card she is");
     assert!(outbox(device.dir.path()).is_empty(), "she did not agree that the CRM hears of it");
 
     device.store.withdraw_consent(olga.id, at(20)).expect("enrolled");
-    let refused = device.store.open_visit(&by(Identified::Entered), TODAY);
+    let refused = device.store.open_visit(&by(HowKnown::Entered), TODAY);
     assert!(matches!(refused, Err(StoreError::Consent { .. })), "{refused:?}");
     let refused = device.store.add_identifiers(olga.id, &[card("4824")], at(21), TODAY);
     assert!(matches!(refused, Err(StoreError::Consent { .. })), "{refused:?}");
@@ -104,7 +104,7 @@ fn an_entered_visit_is_read_back_as_one() {
     let device = fresh();
     let olga = by_card_alone("Ольга", "4821");
     device.store.add_customer(&olga, &[], TODAY).expect("live");
-    let visit = VisitRecord { how: Identified::Entered, ..visit_of(olga.id, 10) };
+    let visit = VisitRecord { how: HowKnown::Entered, ..visit_of(olga.id, 10) };
     device.store.open_visit(&visit, TODAY).expect("live");
     assert_eq!(device.store.visit(visit.id).expect("readable").map(|v| v.record), Some(visit));
 }
@@ -246,7 +246,7 @@ fn a_database_of_version_1_is_brought_up_to_date_and_is_whole() {
     }
     assert_eq!(outbox(old.path()), outbox(device.dir.path()));
     store.add_identifiers(ivan, &[card("4820")], at(60), TODAY).expect("the new tables are there");
-    let entered = VisitRecord { how: Identified::Entered, ..visit_of(ivan, 70) };
+    let entered = VisitRecord { how: HowKnown::Entered, ..visit_of(ivan, 70) };
     store.open_visit(&entered, TODAY).expect("and the new way to open a visit");
     assert_eq!(store.close_left_open(at(80)).expect("writable"), 2);
     drop(store);

@@ -19,12 +19,13 @@ mod web_client;
 #[path = "support/web_schema.rs"]
 mod web_schema;
 
+use snova::customer::Verdict;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use snova::greeter::{AnswerError, CounterState, CrmTrouble, Verdict};
+use snova::greeter::{AnswerError, CounterState, CrmTrouble};
 use snova::web::WebError;
 use web_box::{NOW, TestBox, customer, ivan, lost, name, nobody, perhaps, visit, with};
 use web_client::{Screen, answer_to, client, get, json_of, refusal};

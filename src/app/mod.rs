@@ -4,6 +4,7 @@
 
 mod courier;
 mod desk;
+mod keeper;
 mod load;
 pub mod passwords;
 mod places;
@@ -61,6 +62,7 @@ pub struct Service {
     cameras: Vec<Camera>,
     threads: Vec<std::thread::JoinHandle<()>>,
     courier: std::thread::JoinHandle<()>,
+    keeper: std::thread::JoinHandle<()>,
     stop_cameras: Stopper,
     stop_courier: Stopper,
     stop_web: Stopper,
@@ -165,8 +167,9 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
             &clock,
             cameras.iter().map(|c| (c.id().to_string(), c.watch())).collect(),
         ),
-        stop: courier_stop,
+        stop: courier_stop.clone(),
     };
+    let keeper = keeper::Keeper { store: Arc::clone(&store), clock: Arc::clone(&clock), stop: courier_stop };
     let watcher = watch::Watcher {
         pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
         frames: newest,
@@ -198,6 +201,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         spawn("vision", failed.on_duty(), move || watcher.run())?,
         spawn("visits", failed.on_duty(), move || reader.run())?,
     ];
+    let keeper = spawn("keeper", failed.only_panics(), move || keeper.run())?;
     let courier = spawn("courier", failed.only_panics(), move || {
         if let Err(error) = dispatch.run() {
             tracing::error!("visits wait in the outbox: {error:#}");
@@ -210,6 +214,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         cameras,
         threads,
         courier,
+        keeper,
         stop_cameras,
         stop_courier,
         stop_web,
@@ -298,7 +303,8 @@ impl Service {
     /// failed before, or did not stop in time.
     pub async fn stop(self) -> Result<()> {
         let raised = Arc::clone(&self.failed.raised);
-        let (cameras, threads, courier, stop_courier) = (self.cameras, self.threads, self.courier, self.stop_courier);
+        let (cameras, threads, stop_courier) = (self.cameras, self.threads, self.stop_courier);
+        let (courier, keeper) = (self.courier, self.keeper);
         self.stop_cameras.stop();
         // The vision thread ends when the last camera has put its last frame, the desk when vision has ended.
         let stopped = tokio::task::spawn_blocking(move || {
@@ -306,7 +312,7 @@ impl Service {
             let threads_end = threads.into_iter().all(|thread| thread.join().is_ok());
             // After the desk, which closes the visits; what it does not send now it sends after the next start.
             stop_courier.stop();
-            let threads_end = courier.join().is_ok() && threads_end;
+            let threads_end = courier.join().is_ok() && keeper.join().is_ok() && threads_end;
             threads_end && all.iter().all(|ended| *ended)
         });
         let in_time = tokio::time::timeout(STOP_LIMIT, stopped).await;

@@ -14,11 +14,11 @@ use crate::app::{self, Parts, Places, Supervision};
 use crate::camera::{CameraConfig, DEMO_SCENE, SceneScript, SourceSpec};
 use crate::clock::{Clock, WallTime};
 use crate::config::Config;
-use crate::customer::{Consent, ConsentMethod, Gender, PersonName, Purpose, VisitId};
+use crate::customer::{Consent, ConsentMethod, Gender, HowKnown, PersonName, Purpose, VisitId};
 use crate::enrolment::{EnrolRequest, Photo, enrol};
 use crate::face::CameraId;
 use crate::i18n::Language;
-use crate::store::{Identified, Store, VisitRecord};
+use crate::store::{Store, VisitRecord};
 use crate::telemetry::{self, Metrics};
 use crate::vision::Vision;
 
@@ -158,7 +158,7 @@ fn enrol_sample(
             customer: enrolled.id,
             counter: config.counters[0].name.clone(),
             opened_at: yesterday,
-            how: Identified::Match,
+            how: HowKnown::Match,
         };
         store.open_visit(&visit, today)?;
         store.close_visit(visit.id, yesterday, yesterday.at)?;

@@ -33,7 +33,7 @@ pub use contact::{
 };
 pub use failure::{Failure, FailureClass};
 pub use http::{Http, HttpSettings, Reply, Request, quoted_path};
-pub use record::{Forgotten, Heartbeat, HowKnown, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text};
+pub use record::{Forgotten, Heartbeat, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text};
 pub use settings::{ContactFields, CrmSettings, Target};
 pub use timer::{SystemTimer, Timer};
 pub use token::Token;

@@ -8,17 +8,9 @@ use uuid::Uuid;
 
 use super::ContactId;
 use crate::clock::WallTime;
-use crate::customer::CustomerId;
+use crate::customer::{CustomerId, HowKnown};
 use crate::face::CounterId;
 use crate::i18n::Language;
-
-/// How it was known who the visitor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HowKnown {
-    Match,
-    Confirmed,
-    Entered,
-}
 
 /// The CRM's own id of a record of ours; empty where the vendor has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,7 +85,7 @@ impl VisitRecord {
 
     /// A sentence for people, with the mark by which the record is found again: «… #visit:UUID».
     pub fn text(&self, language: Language) -> String {
-        format!("{} ({}, {}). {}", self.title(language), self.shop, self.how.in_words(language), self.mark())
+        format!("{} ({}, {}). {}", self.title(language), self.shop, in_words(self.how, language), self.mark())
     }
 
     /// What no other text holds.
@@ -132,27 +124,17 @@ pub fn void_text(language: Language, key: Uuid) -> String {
     format!("{what}. {}", mark(key))
 }
 
-impl HowKnown {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Match => "match",
-            Self::Confirmed => "confirmed",
-            Self::Entered => "entered",
-        }
-    }
-
-    fn in_words(self, language: Language) -> &'static str {
-        match (self, language) {
-            (Self::Match, Language::Russian) => "узнан камерой",
-            (Self::Match, Language::Ukrainian) => "впізнано камерою",
-            (Self::Match, Language::English) => "recognised by camera",
-            (Self::Confirmed, Language::Russian) => "подтверждён кассиром",
-            (Self::Confirmed, Language::Ukrainian) => "підтверджено касиром",
-            (Self::Confirmed, Language::English) => "confirmed by the cashier",
-            (Self::Entered, Language::Russian) => "по карте или телефону",
-            (Self::Entered, Language::Ukrainian) => "за карткою або телефоном",
-            (Self::Entered, Language::English) => "by card or phone",
-        }
+fn in_words(how: HowKnown, language: Language) -> &'static str {
+    match (how, language) {
+        (HowKnown::Match, Language::Russian) => "узнан камерой",
+        (HowKnown::Match, Language::Ukrainian) => "впізнано камерою",
+        (HowKnown::Match, Language::English) => "recognised by camera",
+        (HowKnown::Confirmed, Language::Russian) => "подтверждён кассиром",
+        (HowKnown::Confirmed, Language::Ukrainian) => "підтверджено касиром",
+        (HowKnown::Confirmed, Language::English) => "confirmed by the cashier",
+        (HowKnown::Entered, Language::Russian) => "по карте или телефону",
+        (HowKnown::Entered, Language::Ukrainian) => "за карткою або телефоном",
+        (HowKnown::Entered, Language::English) => "by card or phone",
     }
 }
 

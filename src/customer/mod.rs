@@ -8,6 +8,7 @@ mod decision;
 mod id;
 mod identifier;
 mod name;
+mod word;
 
 pub use card::{Card, CrmCard, Customer};
 pub use consent::{Consent, ConsentError, ConsentMethod, Purpose};
@@ -15,3 +16,4 @@ pub use decision::{Candidate, Decision, Sighting, TrackId};
 pub use id::{CustomerId, VisitId};
 pub use identifier::{Country, Identifier, IdentifierError, IdentifierKind, parse_entry};
 pub use name::{FormOfAddress, Gender, NameError, PersonName};
+pub use word::{HowKnown, Verdict};

@@ -11,15 +11,15 @@ use tokio::sync::watch;
 
 use super::entries::Strangers;
 use super::journal::{Journal, Write};
-use super::{AnswerError, CandidateCard, CounterState, CrmTrouble, Greeted, Present, Verdict};
+use super::{AnswerError, CandidateCard, CounterState, CrmTrouble, Greeted, Present};
 use crate::camera::CameraState;
 use crate::clock::{Clock, Days, Monotonic, WallTime};
-use crate::customer::{Country, Customer, CustomerId, Purpose, Sighting, VisitId};
+use crate::customer::{Country, Customer, CustomerId, Purpose, Sighting, Verdict, VisitId};
 use crate::face::{CameraId, CounterId};
 use crate::greeting::{self, DayHours};
 use crate::i18n::Language;
-use crate::store::{Identified, Store, StoreError, VisitAnswer as Recorded, VisitRecord};
-use crate::visit::{Identification, VisitAnswer, VisitConfig, VisitEvent, Visits};
+use crate::store::{Store, StoreError, VisitRecord};
+use crate::visit::{VisitConfig, VisitEvent, Visits};
 
 /// How a box greets.
 #[derive(Clone)]
@@ -120,17 +120,11 @@ impl Desk {
 
     /// The cashier's word on a visit, of whatever counter.
     pub fn answer(&mut self, now: Monotonic, visit: VisitId, verdict: Verdict) -> Result<(), AnswerError> {
-        let answer = match verdict {
-            Verdict::Yes => VisitAnswer::Yes,
-            Verdict::No => VisitAnswer::No,
-            Verdict::Done => VisitAnswer::Done,
-            Verdict::Other(customer) => {
-                let entered = self.counters.values().any(|c| c.visits.is_entered(visit));
-                self.live_customer(customer, purpose(entered)).ok_or(AnswerError::UnknownCustomer)?;
-                VisitAnswer::Other(customer)
-            }
-        };
-        let answered = self.counters.values_mut().find_map(|c| c.visits.answer(now, visit, answer));
+        if let Verdict::Other(customer) = verdict {
+            let entered = self.counters.values().any(|c| c.visits.is_entered(visit));
+            self.live_customer(customer, purpose(entered)).ok_or(AnswerError::UnknownCustomer)?;
+        }
+        let answered = self.counters.values_mut().find_map(|c| c.visits.answer(now, visit, verdict));
         let events = answered.ok_or(AnswerError::UnknownVisit)?;
         self.carry_out(now, &events);
         Ok(())
@@ -248,13 +242,8 @@ impl Desk {
         let answered = |visit: &VisitId, answer| Some(Write::Answer { visit: *visit, answer, at });
         match event {
             VisitEvent::Opened { visit, counter, customer, how } => {
-                let how = match how {
-                    Identification::Matched => Identified::Match,
-                    Identification::Confirmed => Identified::Confirmed,
-                    Identification::Entered => Identified::Entered,
-                };
                 let (id, customer, counter) = (*visit, *customer, counter.clone());
-                Some(Write::Open(VisitRecord { id, customer, counter, opened_at: at, how }))
+                Some(Write::Open(VisitRecord { id, customer, counter, opened_at: at, how: *how }))
             }
             VisitEvent::Left { visit, recorded: true, .. } => Some(Write::Close {
                 visit: *visit,
@@ -262,9 +251,9 @@ impl Desk {
                 deliver_after: later(at, self.config.visit.merge.max(self.config.grace)),
             }),
             VisitEvent::Returned { visit, .. } => Some(Write::Reopen(*visit)),
-            VisitEvent::Confirmed { visit, .. } => answered(visit, Recorded::Confirmed),
-            VisitEvent::Rejected { visit, recorded: true, .. } => answered(visit, Recorded::Rejected),
-            VisitEvent::Reassigned { visit, customer, .. } => answered(visit, Recorded::Other(*customer)),
+            VisitEvent::Confirmed { visit, .. } => answered(visit, Verdict::Yes),
+            VisitEvent::Rejected { visit, recorded: true, .. } => answered(visit, Verdict::No),
+            VisitEvent::Reassigned { visit, customer, .. } => answered(visit, Verdict::Other(*customer)),
             VisitEvent::Suggested { .. }
             | VisitEvent::Held { .. }
             | VisitEvent::Closed { .. }

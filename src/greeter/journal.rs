@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::clock::{Clock, Monotonic, WallTime};
-use crate::customer::{CustomerId, VisitId};
-use crate::store::{Store, StoreError, VisitAnswer, VisitRecord};
+use crate::customer::{CustomerId, Verdict, VisitId};
+use crate::store::{Store, StoreError, VisitRecord};
 
 /// One thing to be recorded.
 pub(super) enum Write {
     Open(VisitRecord),
     Close { visit: VisitId, at: WallTime, deliver_after: Timestamp },
     Reopen(VisitId),
-    Answer { visit: VisitId, answer: VisitAnswer, at: WallTime },
+    Answer { visit: VisitId, answer: Verdict, at: WallTime },
 }
 
 /// Waits between tries while the disk is in trouble.

@@ -13,5 +13,4 @@ pub use entries::Entered;
 pub use journal::Journal;
 pub use state::{
     Answer, AnswerError, CandidateCard, CounterState, Counters, CrmTrouble, Entry, EntryError, Greeted, Present,
-    Verdict,
 };

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::camera::CameraState;
-use crate::customer::{Card, CustomerId, PersonName, VisitId};
+use crate::customer::{Card, CustomerId, PersonName, Verdict, VisitId};
 use crate::face::{CameraId, CounterId};
 
 /// The whole picture of one counter. Every change is a new one; the latest wins.
@@ -68,17 +68,6 @@ pub enum Greeted {
 pub struct CandidateCard {
     pub customer: CustomerId,
     pub name: PersonName,
-}
-
-/// What the cashier says of a suggestion, or of a greeting that was wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Yes,
-    No,
-    /// It is another customer.
-    Other(CustomerId),
-    /// They are served and may leave the screen.
-    Done,
 }
 
 /// One answer on its way to the visit thread, with the way back.

@@ -36,7 +36,7 @@ pub use links::{KeptCard, Link, SyncState};
 pub use outbox::OutboxStatus;
 pub use space::free_bytes;
 pub use tombstone::{SentRecord, Tombstone};
-pub use visits::{Identified, Visit, VisitAnswer, VisitRecord, VisitVerdict};
+pub use visits::{Visit, VisitRecord, VisitVerdict};
 
 /// The database's file name inside the data folder.
 pub const FILE_NAME: &str = "snova.db";

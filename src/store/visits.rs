@@ -9,19 +9,8 @@ use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, visit_id, wall};
 use super::{Store, consents, outbox};
 use crate::clock::{Days, WallTime};
-use crate::customer::{CustomerId, Purpose, VisitId};
+use crate::customer::{CustomerId, HowKnown, Purpose, Verdict, VisitId};
 use crate::face::CounterId;
-
-/// How it was known who the visitor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identified {
-    /// The system was certain.
-    Match,
-    /// The system asked, the cashier said yes.
-    Confirmed,
-    /// The customer gave a card or phone at the counter.
-    Entered,
-}
 
 /// A visit as it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +19,7 @@ pub struct VisitRecord {
     pub customer: CustomerId,
     pub counter: CounterId,
     pub opened_at: WallTime,
-    pub how: Identified,
-}
-
-/// What the cashier says of a recorded visit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VisitAnswer {
-    Confirmed,
-    Rejected,
-    /// It was this customer instead.
-    Other(CustomerId),
+    pub how: HowKnown,
 }
 
 /// What is on record of the cashier's answer.
@@ -125,7 +105,7 @@ impl Store {
     pub fn answer_visit(
         &self,
         id: VisitId,
-        answer: VisitAnswer,
+        answer: Verdict,
         at: WallTime,
         days: impl Into<Days>,
     ) -> Result<(), StoreError> {
@@ -179,19 +159,19 @@ impl Visit {
             && mine.how == record.how
     }
 
-    fn answered(&self, answer: VisitAnswer) -> Self {
+    fn answered(&self, answer: Verdict) -> Self {
         let mut after = self.clone();
         after.verdict = match answer {
-            VisitAnswer::Rejected => VisitVerdict::Rejected,
-            VisitAnswer::Other(customer) if customer != self.record.customer => {
+            // Served is no word on who it was.
+            Verdict::Done => self.verdict,
+            Verdict::No => VisitVerdict::Rejected,
+            Verdict::Other(customer) if customer != self.record.customer => {
                 after.record.customer = customer;
                 VisitVerdict::Other
             }
             // Saying yes to a visit that was moved does not make the first recognition right.
-            VisitAnswer::Confirmed | VisitAnswer::Other(_) if self.verdict == VisitVerdict::Other => {
-                VisitVerdict::Other
-            }
-            VisitAnswer::Confirmed | VisitAnswer::Other(_) => VisitVerdict::Confirmed,
+            Verdict::Yes | Verdict::Other(_) if self.verdict == VisitVerdict::Other => VisitVerdict::Other,
+            Verdict::Yes | Verdict::Other(_) => VisitVerdict::Confirmed,
         };
         after
     }
@@ -250,7 +230,7 @@ fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
             customer: customer_id(row, 1)?,
             counter: CounterId::new(counter),
             opened_at: wall(row.get(3)?, row.get(4)?)?,
-            how: Identified::ALL.into_iter().find(|h| h.as_str() == how).ok_or(UNREADABLE_VISIT)?,
+            how: HowKnown::ALL.into_iter().find(|h| h.as_str() == how).ok_or(UNREADABLE_VISIT)?,
         },
         closed_at: closed.map(|(micros, synchronised)| wall(micros, synchronised)).transpose()?,
         verdict: VisitVerdict::ALL.into_iter().find(|v| v.as_str() == verdict).ok_or(UNREADABLE_VISIT)?,
@@ -258,26 +238,6 @@ fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
 }
 
 const UNREADABLE_VISIT: Fault = Fault::Row("a visit is not what this Snova writes");
-
-impl Identified {
-    const ALL: [Self; 3] = [Self::Match, Self::Confirmed, Self::Entered];
-
-    /// What the customer must have agreed to.
-    pub fn needs(self) -> Purpose {
-        match self {
-            Self::Match | Self::Confirmed => Purpose::Recognition,
-            Self::Entered => Purpose::CardGreeting,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Match => "match",
-            Self::Confirmed => "confirmed",
-            Self::Entered => "entered",
-        }
-    }
-}
 
 impl VisitVerdict {
     const ALL: [Self; 4] = [Self::Unanswered, Self::Confirmed, Self::Rejected, Self::Other];

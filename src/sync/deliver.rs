@@ -8,9 +8,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Courier, later};
-use crate::crm::{ContactId, Failure, FailureClass, Forgotten, HowKnown, RecordId, Seek, SentVisit, VisitRecord};
+use crate::crm::{ContactId, Failure, FailureClass, Forgotten, RecordId, Seek, SentVisit, VisitRecord};
 use crate::customer::CustomerId;
-use crate::store::{Claimed, Conclusion, Identified, Link, StoreError, Task, Tombstone, Visit};
+use crate::store::{Claimed, Conclusion, Link, StoreError, Task, Tombstone, Visit};
 
 /// A visit that fails so often by itself, while others get through, is given up.
 const MOST_ATTEMPTS: u32 = 30;
@@ -306,11 +306,7 @@ pub fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &st
         counter: record.counter.clone(),
         opened_at: record.opened_at,
         closed_at: visit.closed_at.unwrap_or(record.opened_at),
-        how: match record.how {
-            Identified::Match => HowKnown::Match,
-            Identified::Confirmed => HowKnown::Confirmed,
-            Identified::Entered => HowKnown::Entered,
-        },
+        how: record.how,
         tried_at: claimed.tried_at,
     }
 }

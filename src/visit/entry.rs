@@ -6,9 +6,9 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Identification, Stay, VisitEvent, Visits, Who};
+use super::{Stay, VisitEvent, Visits, Who};
 use crate::clock::Monotonic;
-use crate::customer::{CustomerId, TrackId, VisitId};
+use crate::customer::{CustomerId, HowKnown, TrackId, VisitId};
 
 impl Visits {
     /// A customer gave their card or phone: opens their visit, or goes on with the one that is here or within the
@@ -43,14 +43,14 @@ impl Visits {
         let (visit, tracks, known_by) = match asked {
             Some(index) => {
                 let question = self.stays.remove(index);
-                (question.visit, question.tracks, Identification::Confirmed)
+                (question.visit, question.tracks, HowKnown::Confirmed)
             }
-            None => (VisitId(mint()), HashSet::new(), Identification::Entered),
+            None => (VisitId(mint()), HashSet::new(), HowKnown::Entered),
         };
         self.drop_questions_for(customer, &mut events);
         let who = Who::Customer(customer, known_by);
         self.stays.push(Stay { entered: true, held_until, ..Stay::new(visit, who, tracks, now) });
-        events.push(VisitEvent::Opened { visit, counter, customer, how: Identification::Entered });
+        events.push(VisitEvent::Opened { visit, counter, customer, how: HowKnown::Entered });
         (visit, events)
     }
 

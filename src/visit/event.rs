@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::customer::{CustomerId, VisitId};
+use crate::customer::{CustomerId, HowKnown, VisitId};
 use crate::face::CounterId;
 
 /// When a stay is a visit.
@@ -31,31 +31,11 @@ impl Default for VisitConfig {
     }
 }
 
-/// How a visit got its customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identification {
-    Matched,
-    /// By the cashier.
-    Confirmed,
-    /// By the card or phone that they gave.
-    Entered,
-}
-
-/// What the cashier says of a visit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VisitAnswer {
-    Yes,
-    No,
-    Other(CustomerId),
-    /// They are served: off the screen.
-    Done,
-}
-
 /// What happened at a counter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VisitEvent {
     /// A customer is here: greet them, record the visit.
-    Opened { visit: VisitId, counter: CounterId, customer: CustomerId, how: Identification },
+    Opened { visit: VisitId, counter: CounterId, customer: CustomerId, how: HowKnown },
     /// Somebody is here whom the cashier should confirm. Nothing is recorded.
     Suggested { visit: VisitId, counter: CounterId, candidates: Vec<CustomerId> },
     /// The customer is back within the merge window: the card again, no greeting.

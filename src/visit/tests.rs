@@ -68,7 +68,7 @@ impl Counter {
         self.visits.introduce(Monotonic::from_millis(self.now_ms), customer(n), &mut mint)
     }
 
-    fn say(&mut self, visit: VisitId, answer: VisitAnswer) -> Option<Vec<VisitEvent>> {
+    fn say(&mut self, visit: VisitId, answer: Verdict) -> Option<Vec<VisitEvent>> {
         self.visits.answer(Monotonic::from_millis(self.now_ms), visit, answer)
     }
 }
@@ -134,7 +134,7 @@ fn a_visit_seen_by_two_cameras_is_one_visit() {
 fn a_question_is_asked_once_and_a_yes_opens_the_visit() {
     let mut counter = Counter::new();
     let visit = suggested(&counter.show(5_000, &[(1, maybe(&[1, 2]))]));
-    let events = counter.say(visit, VisitAnswer::Yes).expect("it is here");
+    let events = counter.say(visit, Verdict::Yes).expect("it is here");
     assert_eq!(opened(&events), [(visit, customer(1))]);
     assert_eq!(counter.show(5_000, &[(1, maybe(&[1, 2]))]), [], "the cashier's word holds while the face stays");
     let left = counter.show(3_000, &[]);
@@ -145,20 +145,20 @@ fn a_question_is_asked_once_and_a_yes_opens_the_visit() {
 fn a_no_ends_the_question_and_it_is_not_asked_again() {
     let mut counter = Counter::new();
     let visit = suggested(&counter.show(5_000, &[(1, maybe(&[1]))]));
-    let events = counter.say(visit, VisitAnswer::No).expect("it is here");
+    let events = counter.say(visit, Verdict::No).expect("it is here");
     assert!(matches!(events[..], [VisitEvent::Rejected { recorded: false, .. }]));
     assert_eq!(counter.show(60_000, &[(1, maybe(&[1]))]), []);
     assert_eq!(counter.show(10_000, &[(2, is(1))]), [], "nor under a new track");
     counter.show(31_000, &[]);
     assert_eq!(opened(&counter.show(5_000, &[(3, is(1))])).len(), 1, "the real one is greeted later");
-    assert_eq!(counter.say(visit, VisitAnswer::Yes), None);
+    assert_eq!(counter.say(visit, Verdict::Yes), None);
 }
 
 #[test]
 fn another_candidate_may_be_picked() {
     let mut counter = Counter::new();
     let visit = suggested(&counter.show(5_000, &[(1, maybe(&[1, 2]))]));
-    let events = counter.say(visit, VisitAnswer::Other(customer(2))).expect("it is here");
+    let events = counter.say(visit, Verdict::Other(customer(2))).expect("it is here");
     assert_eq!(opened(&events), [(visit, customer(2))]);
 }
 
@@ -166,7 +166,7 @@ fn another_candidate_may_be_picked() {
 fn a_wrong_greeting_is_taken_back_and_not_repeated() {
     let mut counter = Counter::new();
     let (visit, _) = opened(&counter.show(5_000, &[(1, is(1))]))[0];
-    let events = counter.say(visit, VisitAnswer::No).expect("it is here");
+    let events = counter.say(visit, Verdict::No).expect("it is here");
     assert!(matches!(events[..], [VisitEvent::Rejected { recorded: true, .. }]));
     assert_eq!(counter.show(20_000, &[(1, is(1))]), []);
 }
@@ -175,7 +175,7 @@ fn a_wrong_greeting_is_taken_back_and_not_repeated() {
 fn a_visit_may_be_given_to_another_customer() {
     let mut counter = Counter::new();
     let (visit, _) = opened(&counter.show(5_000, &[(1, is(1))]))[0];
-    let events = counter.say(visit, VisitAnswer::Other(customer(2))).expect("it is here");
+    let events = counter.say(visit, Verdict::Other(customer(2))).expect("it is here");
     assert!(matches!(events[..], [VisitEvent::Reassigned { customer: c, .. }] if c == customer(2)));
     assert_eq!(counter.show(10_000, &[(1, is(1))]), [], "the face stays with the one the cashier named");
 }
@@ -186,7 +186,7 @@ fn a_confirmed_customer_whose_visit_is_still_open_continues_it() {
     let (first, _) = opened(&counter.show(5_000, &[(1, is(1))]))[0];
     counter.show(10_000, &[]);
     let visit = suggested(&counter.show(2_000, &[(2, maybe(&[1]))]));
-    let events = counter.say(visit, VisitAnswer::Yes).expect("it is here");
+    let events = counter.say(visit, Verdict::Yes).expect("it is here");
     assert!(
         matches!(events[..], [VisitEvent::Left { recorded: false, .. }, VisitEvent::Returned { visit: v, .. }] if v == first)
     );
@@ -234,7 +234,7 @@ fn strangers_and_undecided_faces_make_no_events() {
 /// What happened to `visit`, in words.
 fn told(events: &[VisitEvent], visit: VisitId) -> Vec<&'static str> {
     let word = |e: &VisitEvent| match e {
-        VisitEvent::Opened { visit, how: Identification::Entered, .. } => (*visit, "entered"),
+        VisitEvent::Opened { visit, how: HowKnown::Entered, .. } => (*visit, "entered"),
         VisitEvent::Opened { visit, .. } => (*visit, "opened"),
         VisitEvent::Suggested { visit, .. } => (*visit, "asked"),
         VisitEvent::Returned { visit, .. } => (*visit, "returned"),
@@ -350,8 +350,8 @@ fn done_takes_the_customer_off_the_screen_and_they_are_not_shown_again_while_the
     let mut counter = Counter::new();
     let (visit, _) = counter.enter(1);
     counter.show(2_000, &[(1, is(1))]);
-    assert_eq!(told(&counter.say(visit, VisitAnswer::Done).expect("here"), visit), ["left"]);
-    assert_eq!(counter.say(visit, VisitAnswer::Done), Some(vec![]), "twice is once");
+    assert_eq!(told(&counter.say(visit, Verdict::Done).expect("here"), visit), ["left"]);
+    assert_eq!(counter.say(visit, Verdict::Done), Some(vec![]), "twice is once");
     assert_eq!(counter.show(400_000, &[(1, is(1))]), [], "they stand there, longer than the merge window");
     assert_eq!(counter.show(10_000, &[(2, maybe(&[1]))]), [], "a worse look is no news either");
     counter.show(3_000, &[]);
@@ -363,7 +363,7 @@ fn done_takes_the_customer_off_the_screen_and_they_are_not_shown_again_while_the
 fn done_and_then_the_card_again_brings_them_back() {
     let mut counter = Counter::new();
     let (visit, _) = counter.enter(1);
-    counter.say(visit, VisitAnswer::Done);
+    counter.say(visit, Verdict::Done);
     counter.show(1_000, &[]);
     assert_eq!(told(&counter.enter(1).1, visit), ["returned"]);
     assert_eq!(counter.show(60_000, &[]), []);
@@ -373,7 +373,7 @@ fn done_and_then_the_card_again_brings_them_back() {
 fn a_refused_name_is_believed_when_their_card_is_entered() {
     let mut counter = Counter::new();
     let (wrong, _) = opened(&counter.show(2_000, &[(1, is(1))]))[0];
-    counter.say(wrong, VisitAnswer::No);
+    counter.say(wrong, Verdict::No);
     let (visit, events) = counter.enter(1);
     assert_eq!(told(&events, visit), ["entered"]);
 }

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::error::Problem;
 use super::routes::Site;
 use super::view::ErrorBody;
-use crate::customer::{CustomerId, VisitId};
-use crate::greeter::{AnswerError, Counters, Greeted, Verdict};
+use crate::customer::{CustomerId, Verdict, VisitId};
+use crate::greeter::{AnswerError, Counters, Greeted};
 
 /// What the cashier says.
 #[derive(Debug, Deserialize, ToSchema)]

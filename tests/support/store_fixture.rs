@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use snova::clock::{WallTime, mint_at};
-use snova::customer::{Consent, ConsentMethod, CustomerId, PersonName, Purpose, VisitId};
+use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, PersonName, Purpose, VisitId};
 use snova::face::{CounterId, Embedding, Template};
-use snova::store::{FILE_NAME, Identified, NewCustomer, Store, StoreConfig, VisitRecord};
+use snova::store::{FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
 use snova::vault::Seal;
 
 pub const TODAY: Date = date(2026, 3, 2);
@@ -103,7 +103,7 @@ pub fn visit_of(customer: CustomerId, seconds: i64) -> VisitRecord {
         customer,
         counter: CounterId::new("till-1"),
         opened_at: at(seconds),
-        how: Identified::Match,
+        how: HowKnown::Match,
     }
 }
 

@@ -94,7 +94,7 @@ impl TestBox {
     pub async fn hear(
         &mut self,
         outcome: Result<(), snova::greeter::AnswerError>,
-    ) -> (VisitId, snova::greeter::Verdict) {
+    ) -> (VisitId, snova::customer::Verdict) {
         let answer = tokio::time::timeout(Duration::from_secs(10), self.answers.recv()).await;
         let answer = answer.expect("an answer in time").expect("the web is alive");
         answer.reply.send(outcome).expect("somebody waits for the reply");

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use snova::clock::{Clock, SimulatedClock, WallTime, mint_at};
 use snova::config::Config;
-use snova::crm::{ContactId, CrmConnector, CrmSettings, HowKnown, Secrets, Timer, Tools, VisitRecord};
-use snova::customer::CustomerId;
+use snova::crm::{ContactId, CrmConnector, CrmSettings, Secrets, Timer, Tools, VisitRecord};
+use snova::customer::{CustomerId, HowKnown};
 use snova::face::CounterId;
 
 use super::{FakeCrm, FakeServer};

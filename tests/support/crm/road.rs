@@ -13,9 +13,9 @@ use jiff::tz::TimeZone;
 use snova::clock::{Clock, SimulatedClock, SystemClock, WallTime};
 use snova::config::Config;
 use snova::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Timer, Tools};
-use snova::customer::{Consent, ConsentMethod, CustomerId, Identifier, PersonName, Purpose, VisitId};
+use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, Identifier, PersonName, Purpose, VisitId};
 use snova::face::CounterId;
-use snova::store::{FILE_NAME, Identified, NewCustomer, Store, StoreConfig, VisitRecord};
+use snova::store::{FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
 use snova::sync::{Courier, CourierParts, StoreSecrets};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
@@ -187,7 +187,7 @@ pub fn regular(store: &Store, server: &FakeServer, clock: &dyn Clock, number: u3
 pub fn visit(store: &Store, clock: &dyn Clock, customer: CustomerId, counter: &str) -> VisitId {
     let (id, now) = (VisitId(clock.mint()), clock.wall());
     let opened_at = WallTime { at: now.at.checked_sub(Duration::from_secs(600)).unwrap(), ..now };
-    let record = VisitRecord { id, customer, counter: CounterId::new(counter), opened_at, how: Identified::Entered };
+    let record = VisitRecord { id, customer, counter: CounterId::new(counter), opened_at, how: HowKnown::Entered };
     store.open_visit(&record, now.at.to_zoned(TimeZone::UTC).date()).unwrap();
     store.close_visit(id, now, now.at).unwrap();
     id
