@@ -355,7 +355,7 @@ fn fill(shop: &BoxUnderTest, disk: &Disk, ballast: CustomerId) {
             customer: ballast,
             counter: CounterId::new(format!("{:080}", n)),
             opened_at: at,
-            how: snova::store::HowKnown::Match,
+            how: snova::customer::HowKnown::Match,
         };
         match shop.store.open_visit(&record, shop.today()) {
             Ok(()) => refused = 0,
