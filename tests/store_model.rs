@@ -223,6 +223,7 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
                 Verdict::No => (stay.customer, VisitVerdict::Rejected),
                 Verdict::Other(to) if to != stay.customer => (to, VisitVerdict::Other),
                 Verdict::Yes | Verdict::Other(_) => (stay.customer, moved(stay.verdict)),
+                Verdict::Done => (stay.customer, stay.verdict),
             };
             match model.people.get(&to) {
                 None => assert!(matches!(outcome, Err(StoreError::UnknownCustomer(_))), "{outcome:?}"),
