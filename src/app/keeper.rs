@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::report::Report;
 use crate::clock::{Clock, Monotonic};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
@@ -13,21 +14,27 @@ use crate::store::Store;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is asked whether erasures left traces: it costs one row.
 const SCRUB: Duration = Duration::from_secs(5);
+/// How often metrics and screens hear of the outbox.
+const REPORT: Duration = Duration::from_secs(5);
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
+    pub report: Report,
     pub stop: Shutdown,
 }
 
 impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
-        let mut scrub = Chore::every(SCRUB);
+        let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
                 self.scrub();
+            }
+            if report.is_due(now) {
+                self.report.look();
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Document};
 use crate::store::Store;
 use crate::telemetry::{Logging, Metrics};
+use crate::trouble::Troubles;
 use crate::vision::Vision;
 use crate::web;
 
@@ -51,6 +52,7 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
         clock: super::system_clock(),
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
+        troubles: Troubles::default(),
         logging,
     };
     if let Some(faults) = faults {
@@ -85,6 +87,7 @@ struct Host {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     supervision: Supervision,
+    troubles: Troubles,
     logging: Logging,
 }
 
@@ -117,7 +120,11 @@ impl Host {
                     continue;
                 }
             };
-            service = self.exchange(service, &config, &next.settings, next.vision).await?;
+            if let Err(error) = service.exchange(next.settings, next.vision).await {
+                self.refuse(&format!("{error:#}"));
+                continue;
+            }
+            self.mark_refused(false);
             if let Err(error) = self.logging.set_level(next.config.log.level.as_str()) {
                 tracing::warn!(%error, "the log level stays");
             }
@@ -140,6 +147,7 @@ impl Host {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             supervision: self.supervision.clone(),
+            troubles: self.troubles.clone(),
         };
         app::start(settings, parts).await
     }
@@ -158,34 +166,7 @@ impl Host {
             anyhow::bail!("another data_dir or log file holds after a restart only; restart the service");
         }
         let (settings, vision) = prepare(&config)?;
-        if settings.listen != running.web.listen {
-            web::bind(settings.listen).await?;
-        }
         Ok(Some(Next { document, config, settings, vision }))
-    }
-
-    /// Replaces the running service; where the new one does not start, the old one is started again.
-    async fn exchange(
-        &self,
-        service: Service,
-        running: &Config,
-        settings: &Settings,
-        vision: Box<dyn Vision>,
-    ) -> Result<Service> {
-        if let Err(error) = service.stop().await {
-            tracing::warn!(%error, "the service did not stop cleanly for its new configuration");
-        }
-        match self.start(settings.clone(), vision).await {
-            Ok(service) => {
-                self.mark_refused(false);
-                Ok(service)
-            }
-            Err(error) => {
-                self.refuse(&format!("{error:#}"));
-                let (settings, vision) = prepare(running)?;
-                self.start(settings, vision).await.context("the last good configuration does not start either")
-            }
-        }
     }
 
     /// Says of the file what is wrong with it, and that the last good configuration holds.
