@@ -37,7 +37,6 @@ pub struct DeskConfig {
 
 pub(super) struct Counter {
     language: Language,
-    pub(super) visits: Visits,
     pub(super) strangers: Strangers,
     state: CounterState,
     screen: watch::Sender<Arc<CounterState>>,
@@ -50,19 +49,20 @@ pub struct Desk {
     pub(super) config: DeskConfig,
     journal: Journal,
     pub(super) counters: BTreeMap<CounterId, Counter>,
+    pub(super) visits: Visits,
 }
 
 impl Desk {
     pub fn new(config: DeskConfig, store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
         let journal = Journal::new(Arc::clone(&store), Arc::clone(&clock), config.time_zone.clone());
         let counter = |(id, language): &(CounterId, Language)| {
-            let visits = Visits::new(id.clone(), config.visit.clone());
             let (screen, _) = watch::channel(Arc::default());
             let (language, state, strangers) = (*language, CounterState::default(), Strangers::default());
-            (id.clone(), Counter { language, visits, strangers, state, screen })
+            (id.clone(), Counter { language, strangers, state, screen })
         };
         let counters = config.counters.iter().map(counter).collect();
-        Self { store, clock, config, journal, counters }
+        let visits = Visits::new(config.visit.clone());
+        Self { store, clock, config, journal, counters, visits }
     }
 
     /// What the screens of each counter follow.
@@ -77,18 +77,18 @@ impl Desk {
     /// Takes the sightings of one frame of `counter`; gives what happened there.
     pub fn see(&mut self, now: Monotonic, counter: &CounterId, sightings: &[Sighting]) -> Vec<VisitEvent> {
         let clock = Arc::clone(&self.clock);
-        let Some(at) = self.counters.get_mut(counter) else { return Vec::new() };
-        let events = at.visits.advance(now, sightings, &mut || clock.mint());
+        if !self.counters.contains_key(counter) {
+            return Vec::new();
+        }
+        let events = self.visits.advance(now, counter, sightings, &mut || clock.mint());
         self.carry_out(now, &events);
         events
     }
 
     /// Lets time pass: absences, merge windows, writes that wait.
     pub fn tick(&mut self, now: Monotonic) {
-        let ids: Vec<CounterId> = self.counters.keys().cloned().collect();
-        for id in ids {
-            self.see(now, &id, &[]);
-        }
+        let events = self.visits.pass(now);
+        self.carry_out(now, &events);
         let refused = self.journal.retry(now);
         self.drop_customers(now, &refused);
         self.publish_unsaved();
@@ -121,10 +121,11 @@ impl Desk {
     /// The cashier's word on a visit, of whatever counter.
     pub fn answer(&mut self, now: Monotonic, visit: VisitId, verdict: Verdict) -> Result<(), AnswerError> {
         if let Verdict::Other(customer) = verdict {
-            let entered = self.counters.values().any(|c| c.visits.is_entered(visit));
+            let entered = self.visits.is_entered(visit);
             self.live_customer(customer, purpose(entered)).ok_or(AnswerError::UnknownCustomer)?;
         }
-        let answered = self.counters.values_mut().find_map(|c| c.visits.answer(now, visit, verdict));
+        let clock = Arc::clone(&self.clock);
+        let answered = self.visits.answer(now, None, visit, verdict, &mut || clock.mint());
         let events = answered.ok_or(AnswerError::UnknownVisit)?;
         self.carry_out(now, &events);
         Ok(())
@@ -133,9 +134,8 @@ impl Desk {
     /// Takes customers off the screens who may not be named any more: erased, or their consent ended. After an error
     /// nobody was taken off; try again.
     pub fn keep_live(&mut self, now: Monotonic) -> Result<(), StoreError> {
-        let named: Vec<(CustomerId, bool)> = self.counters.values().flat_map(|c| c.visits.customers()).collect();
         let (mut gone, days) = (Vec::new(), self.days());
-        for (customer, entered) in named {
+        for (customer, entered) in self.visits.customers() {
             let known = self.store.customer(customer)?;
             if !known.is_some_and(|c| c.consent.is_live(purpose(entered), days)) {
                 gone.push(customer);
@@ -147,7 +147,7 @@ impl Desk {
 
     /// Ends all visits and writes what can still be written: the service stops.
     pub fn close(&mut self, now: Monotonic) {
-        let events: Vec<VisitEvent> = self.counters.values_mut().flat_map(|c| c.visits.close_all()).collect();
+        let events = self.visits.suspend(now);
         self.carry_out(now, &events);
         self.journal.flush();
         let lost = self.journal.unsaved();
@@ -177,7 +177,7 @@ impl Desk {
     fn show(&mut self, event: &VisitEvent) {
         let (id, visit) = place(event);
         let since = self.clock.wall().at;
-        let entered = self.counters.get(id).is_some_and(|counter| counter.visits.is_entered(visit));
+        let entered = self.visits.is_entered(visit);
         let who = match event {
             VisitEvent::Opened { customer, .. } | VisitEvent::Reassigned { customer, .. } => {
                 self.card(id, *customer, purpose(entered), true)
@@ -191,6 +191,8 @@ impl Desk {
         let present = &mut counter.state.present;
         match (who, present.iter_mut().find(|p| p.visit == visit)) {
             (Some(who), Some(there)) => (there.who, there.entered) = (who, entered),
+            // An answer that comes after they have gone brings nobody back.
+            (Some(_), None) if matches!(event, VisitEvent::Reassigned { .. }) => return,
             (Some(who), None) => present.push(Present { visit, since, who, entered }),
             (None, Some(there)) if matches!(event, VisitEvent::Held { .. }) => there.entered = true,
             (None, _) => present.retain(|p| p.visit != visit),
@@ -245,26 +247,27 @@ impl Desk {
                 let (id, customer, counter) = (*visit, *customer, counter.clone());
                 Some(Write::Open(VisitRecord { id, customer, counter, opened_at: at, how: *how }))
             }
-            VisitEvent::Left { visit, recorded: true, .. } => Some(Write::Close {
+            VisitEvent::Left { visit, recorded: true, last: true, .. } => Some(Write::Close {
                 visit: *visit,
                 at,
                 deliver_after: later(at, self.config.visit.merge.max(self.config.grace)),
             }),
-            VisitEvent::Returned { visit, .. } => Some(Write::Reopen(*visit)),
+            VisitEvent::Returned { visit, reopens: true, .. } => Some(Write::Reopen(*visit)),
             VisitEvent::Confirmed { visit, .. } => answered(visit, Verdict::Yes),
             VisitEvent::Rejected { visit, recorded: true, .. } => answered(visit, Verdict::No),
             VisitEvent::Reassigned { visit, customer, .. } => answered(visit, Verdict::Other(*customer)),
             VisitEvent::Suggested { .. }
             | VisitEvent::Held { .. }
             | VisitEvent::Closed { .. }
-            | VisitEvent::Left { recorded: false, .. }
+            | VisitEvent::Left { .. }
+            | VisitEvent::Returned { reopens: false, .. }
             | VisitEvent::Rejected { recorded: false, .. } => None,
         }
     }
 
     fn drop_customers(&mut self, now: Monotonic, gone: &[CustomerId]) {
         for customer in gone {
-            let events: Vec<VisitEvent> = self.counters.values_mut().flat_map(|c| c.visits.forget(*customer)).collect();
+            let events = self.visits.forget(*customer);
             self.carry_out(now, &events);
         }
     }

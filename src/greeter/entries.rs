@@ -51,7 +51,7 @@ impl Desk {
             }
         })?;
         let clock = std::sync::Arc::clone(&self.clock);
-        let (visit, events) = at.visits.introduce(now, customer, &mut || clock.mint());
+        let (visit, events) = self.visits.introduce(now, counter, customer, &mut || clock.mint());
         self.carry_out(now, &events);
         let is_new = events.iter().any(|event| matches!(event, VisitEvent::Opened { .. }));
         Ok(Entered { visit, is_new })
