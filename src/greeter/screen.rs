@@ -65,6 +65,8 @@ impl Desk {
             let present = &mut state.present;
             match (who, present.iter_mut().find(|p| p.visit == visit)) {
                 (Some(who), Some(there)) => (there.who, there.entered) = (who, entered),
+                // An answer that comes after they have gone brings nobody back.
+                (Some(_), None) if matches!(event, VisitEvent::Reassigned { .. }) => return false,
                 (Some(who), None) => present.push(Present { visit, since, who, entered }),
                 (None, Some(there)) if matches!(event, VisitEvent::Held { .. }) => there.entered = true,
                 (None, _) => present.retain(|p| p.visit != visit),
