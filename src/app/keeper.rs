@@ -5,9 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::timekeeper::Timekeeper;
 use crate::clock::{Clock, Monotonic};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::trouble::Troubles;
 
 /// How often the keeper looks what is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,6 +20,8 @@ const SCRUB: Duration = Duration::from_secs(5);
 pub(super) struct Keeper {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub troubles: Troubles,
     pub stop: Shutdown,
 }
 
@@ -24,12 +29,15 @@ impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
         let mut scrub = Chore::every(SCRUB);
+        let mut time = Timekeeper::of(&self);
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
                 self.scrub();
             }
+            time.look(now);
         }
+        time.keep(self.clock.monotonic());
     }
 
     /// Overwrites what an erasure could not, because a reader was in the way.

@@ -11,6 +11,7 @@ mod places;
 mod pulse;
 pub mod settings;
 mod sync_desk;
+mod timekeeper;
 mod watch;
 
 pub use places::{Places, Unfound};
@@ -35,6 +36,7 @@ use crate::pipeline::Pipeline;
 use crate::shutdown::{self, Shutdown, Stopper};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::trouble::Troubles;
 use crate::vision::Vision;
 use crate::web;
 
@@ -52,6 +54,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub supervision: Supervision,
+    /// The board on which every part says what is wrong.
+    pub troubles: Troubles,
 }
 
 /// A running service.
@@ -111,7 +115,7 @@ impl Drop for OnDuty {
 
 /// Starts everything and returns once the page can be opened.
 pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
-    let Parts { store, vision, clock, metrics, supervision } = parts;
+    let Parts { store, vision, clock, metrics, supervision, troubles } = parts;
     let left_open = store.close_left_open(clock.wall())?;
     if left_open > 0 {
         tracing::info!(visits = left_open, "visits left open by the last run are closed");
@@ -169,7 +173,13 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         ),
         stop: courier_stop.clone(),
     };
-    let keeper = keeper::Keeper { store: Arc::clone(&store), clock: Arc::clone(&clock), stop: courier_stop };
+    let keeper = keeper::Keeper {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        troubles: troubles.clone(),
+        stop: courier_stop,
+    };
     let watcher = watch::Watcher {
         pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
         frames: newest,

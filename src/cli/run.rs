@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Document};
 use crate::store::Store;
 use crate::telemetry::{Logging, Metrics};
+use crate::trouble::Troubles;
 use crate::vision::Vision;
 use crate::web;
 
@@ -45,12 +46,14 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
     // Whatever can be refused is refused before anything is written.
     refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
+    let store = super::open_store(&config)?;
     let host = Host {
         path: path.map(Path::to_owned),
-        store: super::open_store(&config)?,
-        clock: super::system_clock(),
+        clock: super::trusted_clock(Some(&store)),
+        store,
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
+        troubles: Troubles::default(),
         logging,
     };
     if let Some(faults) = faults {
@@ -85,6 +88,7 @@ struct Host {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     supervision: Supervision,
+    troubles: Troubles,
     logging: Logging,
 }
 
@@ -140,6 +144,7 @@ impl Host {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             supervision: self.supervision.clone(),
+            troubles: self.troubles.clone(),
         };
         app::start(settings, parts).await
     }

@@ -17,6 +17,7 @@ mod rows;
 mod secrets;
 mod space;
 mod tombstone;
+mod upkeep;
 mod visits;
 
 use std::path::{Path, PathBuf};
