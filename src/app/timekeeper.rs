@@ -56,8 +56,9 @@ impl Timekeeper {
         let Some(judgement) = self.clock.judgement() else { return };
         self.say(&judgement);
         let rests = self.failed_at.is_some_and(|at| now.since(at) < AGAIN);
-        if !rests && differs(&self.kept, &judgement.kept()) {
-            self.write(judgement.kept(), now);
+        let so = judgement.kept();
+        if !rests && differs(&self.kept, &so) {
+            self.write(so, now);
         }
     }
 
@@ -71,8 +72,9 @@ impl Timekeeper {
     /// Another process writes it. A store that cannot be read is told of elsewhere.
     fn hear_the_owner(&mut self) {
         let (Ok(kept), Some(judgement)) = (self.store.floor(), self.clock.judgement()) else { return };
+        let accepted = kept.accepted;
         self.kept = kept;
-        if let Some(mark) = kept.accepted.filter(|mark| judgement.accepted != Some(*mark)) {
+        if let Some(mark) = accepted.filter(|mark| judgement.accepted != Some(*mark)) {
             self.clock.accept(mark);
             tracing::info!(clock = %judgement.wall, "the clock was accepted as right by the owner");
         }
@@ -95,7 +97,7 @@ impl Timekeeper {
     }
 
     fn write(&mut self, kept: Kept, now: Monotonic) {
-        match self.store.keep_floor(kept) {
+        match self.store.keep_floor(&kept) {
             // Not kept: the owner's word came in between, and is heard in the next round.
             Ok(is_kept) => {
                 self.failed_at = None;
@@ -119,5 +121,7 @@ fn differs(kept: &Kept, so: &Kept) -> bool {
         (Some(kept), Some(so)) => so.duration_since(kept).abs() >= KEPT,
         (kept, so) => kept != so,
     };
-    so.floor < kept.floor || moved(kept.floor, so.floor) || moved(kept.believed, so.believed)
+    let boot = |of: &Kept| of.boot.as_ref().map(|since| since.boot.clone());
+    let times = [(kept.floor, so.floor), (kept.believed, so.believed), (kept.heard, so.heard)];
+    so.floor < kept.floor || times.into_iter().any(|(kept, so)| moved(kept, so)) || boot(kept) != boot(so)
 }

@@ -87,7 +87,7 @@ fn accept(config: &Config) -> Result<Outcome> {
         "the clock says {wall:.0}, which is before this version of Snova was made ({:.0}); set the clock, then accept it",
         release_time()
     );
-    store.accept_clock(judgement.kept())?;
+    store.accept_clock(&judgement.kept())?;
     out::line(format_args!("the clock is taken as right: {wall:.0}; a running service follows within seconds"));
     Ok(Outcome::Done)
 }

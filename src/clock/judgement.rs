@@ -6,13 +6,13 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Trust, WallTime};
+use super::{SinceBoot, Trust, WallTime};
 
 /// What to do about a clock that is implausible.
 pub const REMEDY: &str = "connect the box to the network, or set the clock and run `snova clock accept`";
 
 /// What is known of the time over a stop; of a new box nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// A time that has passed for certain.
     pub floor: Option<Timestamp>,
@@ -20,10 +20,15 @@ pub struct Kept {
     pub believed: Option<Timestamp>,
     /// What it said when the owner last accepted it: another process sees by it that they did.
     pub accepted: Option<Timestamp>,
+    /// What a CRM said.
+    pub heard: Option<Timestamp>,
+    /// When it was all of this, if the wall clock was plausible or a CRM was heard in that run of the machine: as long
+    /// as that lasts, no stop of unknown length lies in between.
+    pub boot: Option<SinceBoot>,
 }
 
 /// How the wall clock was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub wall: WallTime,
     pub trust: Trust,
@@ -37,6 +42,8 @@ pub struct Judgement {
     pub skew: Option<SignedDuration>,
     /// The mark of the owner's last word that was followed.
     pub accepted: Option<Timestamp>,
+    /// The present moment, if the wall clock was plausible or a CRM was heard since the machine started.
+    pub boot: Option<SinceBoot>,
 }
 
 impl Judgement {
@@ -47,7 +54,13 @@ impl Judgement {
 
     /// What of it is kept over a stop.
     pub fn kept(&self) -> Kept {
-        Kept { floor: Some(self.floor), believed: Some(self.believed), accepted: self.accepted }
+        Kept {
+            floor: Some(self.floor),
+            believed: Some(self.believed),
+            accepted: self.accepted,
+            heard: self.heard,
+            boot: self.boot.clone(),
+        }
     }
 }
 

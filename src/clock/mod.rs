@@ -133,10 +133,24 @@ pub trait Clock: Send + Sync {
         self.wall().at.to_zoned(zone.clone()).date().into()
     }
 
+    /// The machine's present start and how long ago it was, by a clock that nobody sets and that runs on in sleep: it
+    /// orders what happened before and after a restart of the program. `None` where the machine does not tell.
+    fn since_boot(&self) -> Option<SinceBoot> {
+        None
+    }
+
     /// A new UUIDv7: unique everywhere, ordered by this clock's wall time, so it may travel to a centre.
     fn mint(&self) -> Uuid {
         mint_at(self.wall().at)
     }
+}
+
+/// A point of time within one run of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinceBoot {
+    /// Another one for each start of the machine.
+    pub boot: String,
+    pub after: Duration,
 }
 
 /// A new UUIDv7 for something that happened at `at`, where the time travels with the data and no clock does.

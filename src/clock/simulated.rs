@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Clock, Monotonic, WallTime};
+use super::{Clock, Monotonic, SinceBoot, WallTime};
 
 /// Both clocks move together by [`Self::advance`]; the wall clock alone by [`Self::step_wall`].
 pub struct SimulatedClock {
     now: Mutex<(Monotonic, WallTime)>,
+    boot: Mutex<Option<SinceBoot>>,
 }
 
 impl SimulatedClock {
     /// Synchronised, until [`Self::set_synchronised`] says otherwise.
     pub fn starting_at(wall: Timestamp) -> Self {
-        Self { now: Mutex::new((Monotonic::default(), WallTime { at: wall, synchronised: true })) }
+        let now = Mutex::new((Monotonic::default(), WallTime { at: wall, synchronised: true }));
+        Self { now, boot: Mutex::default() }
+    }
+
+    /// Says during which start of the machine it is, and how long after it.
+    pub fn boot(&self, since: Option<SinceBoot>) {
+        *self.lock_boot() = since;
     }
 
     /// Moves both clocks forward by `by`.
@@ -23,6 +30,9 @@ impl SimulatedClock {
         let mut now = self.lock();
         now.0 = now.0 + by;
         now.1.at = now.1.at.checked_add(by).unwrap_or(now.1.at);
+        if let Some(since) = &mut *self.lock_boot() {
+            since.after += by;
+        }
     }
 
     /// Moves both clocks forward to `to`; a point in the past changes nothing.
@@ -44,6 +54,10 @@ impl SimulatedClock {
     fn lock(&self) -> MutexGuard<'_, (Monotonic, WallTime)> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn lock_boot(&self) -> MutexGuard<'_, Option<SinceBoot>> {
+        self.boot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Clock for SimulatedClock {
@@ -53,5 +67,9 @@ impl Clock for SimulatedClock {
 
     fn wall(&self) -> WallTime {
         self.lock().1
+    }
+
+    fn since_boot(&self) -> Option<SinceBoot> {
+        self.lock_boot().clone()
     }
 }

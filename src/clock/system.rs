@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Clock, Monotonic, WallTime};
+use super::{Clock, Monotonic, SinceBoot, WallTime};
 
 /// Adds up how long something takes, where the time itself decides nothing: for measurements only.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,13 +28,14 @@ impl Stopwatch {
 
 /// The machine's own clocks.
 pub struct SystemClock {
-    /// Since the machine's start.
+    /// After the machine's start.
     began: Duration,
+    boot: Option<String>,
 }
 
 impl SystemClock {
     pub fn new() -> Self {
-        Self { began: since_machine_start() }
+        Self { began: boot_time().unwrap_or_default(), boot: boot_id() }
     }
 }
 
@@ -46,12 +47,16 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn monotonic(&self) -> Monotonic {
-        Monotonic(since_machine_start().saturating_sub(self.began))
+        Monotonic(boot_time().unwrap_or_default().saturating_sub(self.began))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
     fn wall(&self) -> WallTime {
         WallTime { at: jiff::Timestamp::now(), synchronised: kernel_clock_is_synchronised() }
+    }
+
+    fn since_boot(&self) -> Option<SinceBoot> {
+        Some(SinceBoot { boot: self.boot.clone()?, after: boot_time()? })
     }
 }
 
@@ -67,12 +72,20 @@ fn kernel_clock_is_synchronised() -> bool {
     state != -1 && state != libc::TIME_ERROR && status & libc::STA_UNSYNC == 0
 }
 
-/// By the clock that also counts while the machine sleeps (`CLOCK_BOOTTIME`), and that nobody sets: the wall clock of a
-/// box that slept has moved by as much, and is not taken for one that was set.
-fn since_machine_start() -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live local for the length of the call. It fails for a clock that the kernel does not
-    // have alone, and this one is in every kernel since 2.6.39.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+/// The kernel's name for this start of the machine (`random(4)`).
+fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// `CLOCK_BOOTTIME` (`clock_gettime(2)`): it also counts while the machine sleeps, and nobody sets it. The wall clock of
+/// a box that slept has moved by as much, and is not taken for one that was set.
+fn boot_time() -> Option<Duration> {
+    // SAFETY: `timespec` is plain data, and the pointer is to a live local for the length of the call.
+    let (outcome, time) = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        (libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time), time)
+    };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (outcome == 0).then(|| Duration::new(seconds, nanos))
 }

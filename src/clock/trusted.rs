@@ -17,7 +17,7 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Clock, Days, Judgement, Kept, Monotonic, Trust, WallTime};
+use super::{Clock, Days, Judgement, Kept, Monotonic, SinceBoot, Trust, WallTime};
 
 /// The release that this is, and a day before which it was not made.
 pub const RELEASE: (&str, Date) = ("0.3.0", date(2026, 11, 1));
@@ -77,21 +77,27 @@ struct State {
 }
 
 impl TrustedClock {
-    /// With what was kept over the stop.
+    /// With what was kept over the stop. A stop within one run of the machine has a known length, and the wall clock
+    /// must have gone on at its own pace over it.
     pub fn new(inner: Arc<dyn Clock>, kept: Kept) -> Self {
         let (when, wall) = read(&*inner);
+        let same_run = kept.boot.zip(inner.since_boot()).filter(|(kept, now)| kept.boot == now.boot);
+        let stopped = same_run.map(|(kept, now)| now.after.saturating_sub(kept.after));
+        let reading = |at, passed: Duration| Reading { at: later(at, signed(passed)), when };
+        let passed = stopped.unwrap_or_default();
         let release = release_time();
         let floor = kept.floor.unwrap_or(release).max(release);
         let believed = kept.believed.unwrap_or(floor).max(floor);
         let is_new = kept.floor.is_none() && kept.believed.is_none();
-        let ceiling = later(believed, if is_new { SHELF } else { STOP });
-        let reading = |at| Reading { at, when };
+        let heard = kept.heard.filter(|_| stopped.is_some());
+        // A CRM that said otherwise has taken the anchor away.
+        let anchored = stopped.filter(|_| heard.is_none_or(|heard| within(believed, heard, DAY) == Trust::Plausible));
         let mut state = State {
-            floor: reading(floor),
-            believed: reading(believed),
-            anchor: None,
-            ceiling: reading(ceiling),
-            heard: None,
+            floor: reading(floor, certain(passed)),
+            believed: reading(believed, passed),
+            anchor: anchored.map(|passed| reading(believed, passed)),
+            ceiling: reading(later(believed, if is_new { SHELF } else { STOP }), passed),
+            heard: heard.map(|heard| reading(heard, passed)),
             owner: false,
             skew: None,
             accepted: kept.accepted,
@@ -117,6 +123,10 @@ impl Clock for TrustedClock {
         self.inner.wall()
     }
 
+    fn since_boot(&self) -> Option<SinceBoot> {
+        self.inner.since_boot()
+    }
+
     fn trust(&self) -> Trust {
         self.look().3
     }
@@ -131,6 +141,7 @@ impl Clock for TrustedClock {
             heard: state.heard.map(|heard| heard.by(now)),
             skew: state.skew,
             accepted: state.accepted,
+            boot: state.anchor.or(state.heard).and_then(|_| self.inner.since_boot()),
         })
     }
 
@@ -249,8 +260,7 @@ impl Reading {
 
     /// The same, but for what two quartzes may differ by.
     fn certain(self, now: Monotonic) -> Timestamp {
-        let since = now.since(self.when);
-        later(self.at, signed(since.saturating_sub(since / UNCERTAIN)))
+        later(self.at, signed(certain(now.since(self.when))))
     }
 }
 
@@ -268,6 +278,11 @@ fn within(wall: Timestamp, expected: Timestamp, by: SignedDuration) -> Trust {
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Of a time that passed by one quartz, what has passed by any other.
+fn certain(passed: Duration) -> Duration {
+    passed.saturating_sub(passed / UNCERTAIN)
 }
 
 fn signed(duration: Duration) -> SignedDuration {
