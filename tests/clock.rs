@@ -105,7 +105,10 @@ fn time_that_passes_raises_the_floor_at_its_own_pace_whatever_the_wall_clock_doe
     machine.set_wall(today() + 400 * DAY);
     let risen = machine.judged().floor.duration_since(today());
     assert!(risen <= SignedDuration::from_hours(24), "{risen}");
-    assert!(risen > SignedDuration::from_hours(24) - SignedDuration::from_secs(60), "but for a quartz's error: {risen}");
+    assert!(
+        risen > SignedDuration::from_hours(24) - SignedDuration::from_secs(60),
+        "but for a quartz's error: {risen}"
+    );
 }
 
 #[test]
@@ -312,8 +315,7 @@ fn who_has_a_live_consent_by_either_clock_and_none_that_ended_by_either_is_greet
     };
     let given = |on, until| Consent { given_on: on, valid_until: until, ..consent() };
     let (open, closed) = (given(date(2027, 2, 1), None), given(date(2027, 2, 1), Some(date(2027, 4, 30))));
-    let (yet_to_end, yet_to_begin) =
-        (given(date(2027, 2, 1), Some(date(2028, 1, 31))), given(date(2030, 1, 1), None));
+    let (yet_to_end, yet_to_begin) = (given(date(2027, 2, 1), Some(date(2028, 1, 31))), given(date(2030, 1, 1), None));
     assert!(greeted("2021-01-01T00:00:00Z", &open), "a box without a battery greets its regulars");
     assert!(greeted("2021-01-01T00:00:00Z", &yet_to_end));
     assert!(!greeted("2021-01-01T00:00:00Z", &closed), "a consent that has ended does not come back");

@@ -23,7 +23,8 @@ impl Store {
                 Ok((times, row.get::<_, Option<String>>(4)?, row.get::<_, Option<i64>>(5)?))
             })?;
             let [floor, believed, accepted, heard] = times.map(|kept| kept.map(time).transpose());
-            let since = |(boot, after): (String, i64)| SinceBoot { boot, after: Duration::from_millis(after.max(0) as u64) };
+            let since =
+                |(boot, after): (String, i64)| SinceBoot { boot, after: Duration::from_millis(after.max(0) as u64) };
             let boot = boot.zip(after).map(since);
             Ok(Kept { floor: floor?, believed: believed?, accepted: accepted?, heard: heard?, boot })
         })
