@@ -6,7 +6,6 @@
 use std::fmt;
 
 use image::RgbImage;
-use jiff::civil::Date;
 
 use crate::clock::{Clock, Days};
 use crate::customer::{Candidate, Consent, ConsentError, CustomerId, Identifier, NameError, PersonName, Purpose};
@@ -132,7 +131,7 @@ pub fn enrol(
     vision: &mut dyn Vision,
     store: &Store,
     clock: &dyn Clock,
-    today: Date,
+    today: impl Into<Days> + Copy,
 ) -> Result<Enrolled, EnrolError> {
     prepare(request, vision, clock, today)?.enrol(rules, vision.pack(), store, today)
 }
@@ -142,7 +141,7 @@ pub fn enrol_without_photos(
     request: EnrolRequest,
     store: &Store,
     clock: &dyn Clock,
-    today: Date,
+    today: impl Into<Days> + Copy,
 ) -> Result<CustomerId, EnrolError> {
     if request.identifiers.is_empty() || !request.photos.is_empty() {
         return Err(EnrolError::NoPhotos);
@@ -181,7 +180,7 @@ pub fn prepare(
     mut request: EnrolRequest,
     vision: &mut dyn Vision,
     clock: &dyn Clock,
-    today: Date,
+    today: impl Into<Days> + Copy,
 ) -> Result<Prepared, EnrolError> {
     request.consent.check(Purpose::Recognition, today)?;
     let (photos, allow_similar) = (std::mem::take(&mut request.photos), request.allow_similar);
@@ -202,7 +201,7 @@ impl Prepared {
         rules: EnrolmentRules,
         pack: &PackFacts,
         store: &Store,
-        today: Date,
+        today: impl Into<Days> + Copy,
     ) -> Result<Enrolled, EnrolError> {
         let Self { customer, shots, refused, allow_similar } = self;
         let warnings = look_for_similar(&shots, rules, allow_similar, pack, store, today)?;
@@ -335,7 +334,7 @@ fn look_for_similar(
     allow_similar: bool,
     pack: &PackFacts,
     store: &Store,
-    today: Date,
+    today: impl Into<Days> + Copy,
 ) -> Result<Vec<Warning>, EnrolError> {
     let gallery = load_gallery(store, pack, today)?;
     let Some(fused) = fuse(shots.iter().map(|shot| &shot.embedding)) else { return Ok(Vec::new()) };

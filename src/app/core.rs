@@ -98,8 +98,10 @@ impl Core {
         let (queue, writer) = visit_writer(Arc::clone(&store), Arc::clone(&clock));
         let (roster, merge) = (store.empty_roster(), desk_config.visit.merge);
         let clock_of_desk = Arc::clone(&clock);
-        let mut desk =
-            Desk::new(desk_config, DeskParts { clock: clock_of_desk, roster, queue, troubles, store_unreadable });
+        let mut desk = Desk::new(
+            desk_config,
+            DeskParts { clock: clock_of_desk, roster, queue, troubles: troubles.clone(), store_unreadable },
+        );
         while let Ok(change) = changed.try_recv() {
             desk.take_change(started, change);
         }
@@ -135,6 +137,8 @@ impl Core {
         let keeper = Keeper {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            troubles: troubles.clone(),
             report: report.clone(),
             stop: helpers_stop.clone(),
         };

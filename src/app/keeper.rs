@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::Report;
+use super::timekeeper::Timekeeper;
 use crate::clock::{Clock, Monotonic};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::trouble::Troubles;
 
 /// How often the keeper looks what is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,6 +23,8 @@ const REPORT: Duration = Duration::from_secs(5);
 pub(super) struct Keeper {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub troubles: Troubles,
     pub report: Report,
     pub stop: Shutdown,
 }
@@ -28,6 +33,7 @@ impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
         let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
+        let mut time = Timekeeper::of(&self);
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
@@ -36,7 +42,9 @@ impl Keeper {
             if report.is_due(now) {
                 self.report.look();
             }
+            time.look(now);
         }
+        time.keep(self.clock.monotonic());
     }
 
     /// Overwrites what an erasure could not, because a reader was in the way.

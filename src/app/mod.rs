@@ -16,6 +16,7 @@ mod pulse;
 mod report;
 pub mod settings;
 mod sync_desk;
+mod timekeeper;
 mod visits;
 mod watch;
 
@@ -50,6 +51,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub supervision: Supervision,
+    /// The board on which every part says what is wrong.
     pub troubles: Troubles,
 }
 

@@ -64,7 +64,7 @@ enum CustomersCommand {
 
 pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
     let store = super::existing_store(config)?;
-    let clock = super::system_clock();
+    let clock = super::trusted_clock(store.as_deref());
     let today = super::today(config, &*clock);
     let live = |c: &Customer| c.consent.is_live(Purpose::CardGreeting, today);
     match args.command {

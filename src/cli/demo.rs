@@ -142,7 +142,7 @@ fn enrol_sample(
         tier: Some(sample.tier.to_owned()),
         note: None,
         consent: Consent {
-            given_on: today,
+            given_on: today.wall,
             method: ConsentMethod::Demonstration,
             purposes: Purpose::ALL.to_vec(),
             valid_until: None,

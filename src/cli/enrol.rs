@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::out;
 use crate::app::settings;
+use crate::clock::{Clock, REMEDY, Trust};
 use crate::config::Config;
 use crate::customer::{Consent, ConsentMethod, FormOfAddress, Gender, PersonName, Purpose};
 use crate::enrolment::{EnrolRequest, Photo, enrol_without_photos, prepare};
@@ -104,7 +105,8 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
         photos: photos.collect::<Result<_>>()?,
         allow_similar: args.allow_similar,
     };
-    let clock = super::system_clock();
+    let clock = super::trusted_clock(super::existing_store(config)?.as_deref());
+    refuse_implausible(&*clock)?;
     let today = super::today(config, &*clock);
     // A consent that does not hold is refused before a model is loaded, a photo before there is a store.
     request.consent.check(Purpose::CardGreeting, today)?;
@@ -129,4 +131,13 @@ pub fn run(args: EnrolArgs, config: &Config) -> Result<()> {
         out::line("three or more photos of different days recognise much better: enrol them together next time");
     }
     Ok(())
+}
+
+/// Whatever day is given for the consent: when it was recorded, and whether it has begun, stand by the box's clock, and
+/// one that is wrong would prove nothing.
+fn refuse_implausible(clock: &dyn Clock) -> Result<()> {
+    match clock.judgement().filter(|judgement| judgement.trust != Trust::Plausible) {
+        Some(judgement) => anyhow::bail!("nobody is enrolled by a clock that cannot be right; {judgement}; {REMEDY}"),
+        None => Ok(()),
+    }
 }

@@ -56,7 +56,7 @@ enum Verdict {
 
 pub fn run(args: &IdentifyArgs, config: &Config) -> Result<()> {
     let mut vision = super::open_calibrated_vision(config)?;
-    let known = Known::load(config, vision.pack(), &*super::system_clock())?;
+    let known = Known::load(config, vision.pack())?;
     if known.gallery.is_empty() && !args.json {
         out::line("note: nobody is enrolled, so nobody can be recognised; enrol somebody with `snova enrol`");
     }

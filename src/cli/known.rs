@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::customer::CustomerId;
 use crate::enrolment::load_gallery;
@@ -21,11 +20,12 @@ pub(super) struct Known {
 
 impl Known {
     /// The configured store's customers; nobody where there is no store yet.
-    pub fn load(config: &Config, pack: &PackFacts, clock: &dyn Clock) -> Result<Self> {
+    pub fn load(config: &Config, pack: &PackFacts) -> Result<Self> {
         let Some(store) = super::existing_store(config)? else {
             return Ok(Self { gallery: Gallery::empty(pack.dimension), names: HashMap::new() });
         };
-        let gallery = load_gallery(&store, pack, super::today(config, clock))?;
+        let today = super::today(config, &*super::trusted_clock(Some(&store)));
+        let gallery = load_gallery(&store, pack, today)?;
         let names = store.customers()?.into_iter().map(|c| (c.id, c.name.full())).collect();
         Ok(Self { gallery, names })
     }

@@ -5,6 +5,7 @@
 mod camera_child;
 mod cameras;
 mod check;
+mod clock;
 mod completions;
 mod crm;
 mod customers;
@@ -32,7 +33,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{Places, passwords, settings};
 use crate::camera;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Days, SystemClock, TrustedClock};
 use crate::config::{self, Config};
 use crate::customer::Identifier;
 use crate::store::{self, Store};
@@ -75,6 +76,8 @@ enum Command {
     Crm(crm::CrmArgs),
     /// Look at the visits on their way to the CRM, and take given-up ones up again
     Sync(sync::SyncArgs),
+    /// Say whether the clock can be right, or say that it is
+    Clock(clock::ClockArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
@@ -92,7 +95,8 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Done,
-    /// `snova check` or `snova crm probe` found something that should be looked at; `snova sync status` too.
+    /// `snova check` or `snova crm probe` found something that should be looked at; `snova sync status` and
+    /// `snova clock` too.
     Warnings,
     /// They found something that keeps Snova, or the delivery, from working.
     Errors,
@@ -123,6 +127,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Cameras(args) => cameras::run(args, &config),
                 Command::Crm(args) => return crm::run(args, &config),
                 Command::Sync(args) => return sync::run(args, &config),
+                Command::Clock(args) => return clock::run(&args, &config),
                 Command::Setup(_)
                 | Command::Demo(_)
                 | Command::Check(_)
@@ -238,13 +243,23 @@ fn read_secret(what: &str, most_bytes: usize) -> Result<String> {
     Ok(secret)
 }
 
+/// The clock by which everything that hangs on a date is decided, with what the box kept of the time. A store that cannot
+/// tell gives none: the release's date holds then.
+fn trusted_clock(store: Option<&Store>) -> Arc<dyn Clock> {
+    let kept = store.map(Store::floor).transpose().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the time that has passed cannot be read");
+        None
+    });
+    Arc::new(TrustedClock::new(Arc::new(SystemClock::new()), kept.unwrap_or_default()))
+}
+
 fn system_clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::new())
 }
 
-/// The shop's date.
-fn today(config: &Config, clock: &dyn Clock) -> jiff::civil::Date {
-    clock.wall().at.to_zoned(config.device.time_zone.clone()).date()
+/// The shop's date, by every clock that may be right.
+fn today(config: &Config, clock: &dyn Clock) -> Days {
+    clock.days(&config.device.time_zone)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -52,7 +52,7 @@ pub fn run(args: &ReplayArgs, config: &Config) -> Result<()> {
     let mut recording = Recording::open(&args.source)?;
     let vision = super::open_calibrated_vision(config)?;
     let system = super::system_clock();
-    let known = Known::load(config, vision.pack(), &*system)?;
+    let known = Known::load(config, vision.pack())?;
     if known.gallery.is_empty() && !args.json {
         out::line("note: nobody is enrolled, so nobody will be named; enrol somebody with `snova enrol`");
     }

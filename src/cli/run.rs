@@ -46,10 +46,11 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
     // Whatever can be refused is refused before anything is written.
     refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
+    let store = super::open_store(&config)?;
     let host = Host {
         path: path.map(Path::to_owned),
-        store: super::open_store(&config)?,
-        clock: super::system_clock(),
+        clock: super::trusted_clock(Some(&store)),
+        store,
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
         troubles: Troubles::default(),

@@ -144,7 +144,7 @@ fn view(letter: &DeadLetter) -> serde_json::Value {
 
 fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
     anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
-    let clock = super::system_clock();
+    let clock = super::trusted_clock(Some(store));
     let waiting = store.waiting(MOST, clock.wall().at, super::today(config, &*clock))?;
     if waiting.is_empty() {
         out::line("nothing is due to be sent now");

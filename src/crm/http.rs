@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
@@ -129,6 +130,9 @@ impl Http {
         }
         self.next_at = self.clock.monotonic() + self.interval;
         let reply = self.exchange(request).await?;
+        if let Some(said) = reply.date() {
+            self.clock.hear(said);
+        }
         match reply.status {
             429 => self.slow_down(),
             200..=399 => self.speed_up(),
@@ -316,6 +320,11 @@ impl Reply {
     pub fn is_html(&self) -> bool {
         let typed = self.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
         typed || self.body.trim_ascii_start().starts_with(b"<")
+    }
+
+    /// When the CRM says that it answered.
+    fn date(&self) -> Option<Timestamp> {
+        Some(jiff::fmt::rfc2822::parse(self.header("date")?.trim()).ok()?.timestamp())
     }
 
     /// How long to wait by `Retry-After`, in seconds or as a date.

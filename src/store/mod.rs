@@ -19,6 +19,7 @@ mod rows;
 mod secrets;
 mod space;
 mod tombstone;
+mod upkeep;
 mod visits;
 mod writer;
 

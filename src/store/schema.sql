@@ -97,7 +97,9 @@ CREATE INDEX outbox_of_customer ON outbox (customer, seq);
 CREATE INDEX outbox_of_visit ON outbox (visit);
 CREATE INDEX outbox_waiting ON outbox (seq) WHERE state <> 'done';
 
--- One row. `box` is this box, for a centre that hears of many, minted once; `floor` a time that is known to have passed;
+-- One row. `box` is this box, for a centre that hears of many, minted once; `floor` a time that is known to have passed,
+-- `believed` what the clock said when it was last plausible, `accepted` when the owner last said that it is right, `heard` what a
+-- CRM's clock said; `boot` is the machine's start during which all that was so, `kept_after_ms` after it;
 -- `canary` is sealed with the device key and tells whether it is still the same. `gallery` counts changes of customers, consents and templates; erasures whose traces in the files
 -- are not yet overwritten are those between `scrubbed` and `erasures`.
 CREATE TABLE upkeep (
@@ -107,7 +109,12 @@ CREATE TABLE upkeep (
     scrubbed INTEGER NOT NULL,
     box BLOB CHECK (length(box) = 16),
     floor INTEGER,
-    canary BLOB
+    canary BLOB,
+    believed INTEGER,
+    accepted INTEGER,
+    heard INTEGER,
+    boot TEXT,
+    kept_after_ms INTEGER
 ) STRICT;
 INSERT INTO upkeep (only, gallery, erasures, scrubbed) VALUES (1, 0, 0, 0);
 

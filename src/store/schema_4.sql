@@ -12,3 +12,8 @@ CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
 ALTER TABLE upkeep ADD COLUMN box BLOB CHECK (length(box) = 16);
 ALTER TABLE upkeep ADD COLUMN floor INTEGER;
 ALTER TABLE upkeep ADD COLUMN canary BLOB;
+ALTER TABLE upkeep ADD COLUMN believed INTEGER;
+ALTER TABLE upkeep ADD COLUMN accepted INTEGER;
+ALTER TABLE upkeep ADD COLUMN heard INTEGER;
+ALTER TABLE upkeep ADD COLUMN boot TEXT;
+ALTER TABLE upkeep ADD COLUMN kept_after_ms INTEGER;

@@ -134,6 +134,8 @@ pub struct Metrics {
     pub gallery_customers: Gauge,
     /// 1 while a live camera is looked at too rarely, else 0.
     pub overloaded: Gauge,
+    /// By how many seconds the box's clock was ahead of the CRM's when that last answered.
+    pub clock_skew: Gauge,
 }
 
 impl Default for Metrics {
@@ -175,6 +177,7 @@ impl Metrics {
             config_refused: Gauge::default(),
             gallery_customers: Gauge::default(),
             overloaded: Gauge::default(),
+            clock_skew: Gauge::default(),
         };
         metrics.registered()
     }
@@ -221,6 +224,7 @@ impl Metrics {
         r.register("camera_live", "1 while the camera gives pictures", self.camera_live.family.clone());
         r.register("gallery_customers", "Customers in the gallery", self.gallery_customers.clone());
         r.register("overloaded", "1 while a live camera is looked at too rarely", self.overloaded.clone());
+        r.register_with_unit("clock_skew", "Of the clock ahead of the CRM's", Unit::Seconds, self.clock_skew.clone());
         self
     }
 

@@ -180,7 +180,7 @@ impl BoxUnderTest {
         let wall = clock.wall().at;
         let config = StoreConfig::new(dir.path());
         let mut next = Self::on(dir, &config, vision, pipeline);
-        next.clock.step_to(wall);
+        next.clock.step_wall(wall);
         next.clock.boot(clock.since_boot());
         let visit = VisitConfig::default();
         next.store.close_left_open(visit.merge).expect("writable");

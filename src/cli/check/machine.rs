@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Severity};
 use crate::app::settings;
 use crate::cli;
+use crate::clock::{REMEDY, Trust};
 use crate::config::{Config, Source};
 use crate::setup::tools::Host;
 use crate::store;
@@ -33,8 +34,14 @@ pub(super) fn processor() -> Finding {
     Finding::new(Severity::Ok, AREA, format!("{cores} {plural}, {architecture}{vectors}"))
 }
 
-pub(super) fn time() -> Finding {
-    let wall = cli::system_clock().wall();
+pub(super) fn time(config: Option<&Config>) -> Finding {
+    // A database that cannot be opened is found by its own check.
+    let store = config.and_then(|config| cli::existing_store(config).ok().flatten());
+    let clock = cli::trusted_clock(store.as_deref());
+    let wall = clock.wall();
+    if let Some(judgement) = clock.judgement().filter(|judgement| judgement.trust != Trust::Plausible) {
+        return Finding::new(Severity::Error, "clock", judgement.to_string()).with_remedy(REMEDY);
+    }
     if wall.synchronised {
         return Finding::new(Severity::Ok, "clock", "synchronised");
     }

@@ -60,7 +60,7 @@ pub fn run(args: &CheckArgs, path: Option<&Path>) -> Outcome {
 fn examine(path: Option<&Path>) -> Vec<Finding> {
     let (config, mut findings) = configuration(path);
     findings.push(machine::processor());
-    findings.push(machine::time());
+    findings.push(machine::time(config.as_ref()));
     // With a file that cannot be read it is not known what else there should be.
     let Some(config) = config else { return findings };
     findings.push(parts::runtime(&config));
