@@ -5,7 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, Monotonic};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+use crate::clock::{Clock, Monotonic, Trust};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 
@@ -13,21 +16,54 @@ use crate::store::Store;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is asked whether erasures left traces: it costs one row.
 const SCRUB: Duration = Duration::from_secs(5);
+/// How often it is looked whether visits are too old to be kept, in the hours in which nobody comes.
+const RETIRE: Duration = Duration::from_secs(3600);
+/// The shop's hours in which visits are removed.
+const NIGHT: std::ops::Range<i8> = 3..5;
+/// Visits removed in one transaction: a few, so that nobody waits for it.
+const RETIRED_AT_ONCE: usize = 500;
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
     pub stop: Shutdown,
+    pub time_zone: TimeZone,
+    pub keep_visits_days: Option<u32>,
 }
 
 impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
         let mut scrub = Chore::every(SCRUB);
+        let mut retire = Chore::every(RETIRE);
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
                 self.scrub();
+            }
+            if self.is_night() && retire.is_due(now) {
+                self.retire();
+            }
+        }
+    }
+
+    /// By a clock that can be right: what it removes does not come back.
+    fn is_night(&self) -> bool {
+        let hour = self.clock.wall().at.to_zoned(self.time_zone.clone()).hour();
+        self.clock.trust() == Trust::Plausible && NIGHT.contains(&hour)
+    }
+
+    /// Removes visits that are too old to be kept, one round; the rest goes in the rounds after.
+    fn retire(&self) {
+        let Some(days) = self.keep_visits_days else { return };
+        let Ok(before) = self.clock.wall().at.checked_sub(SignedDuration::from_hours(24 * i64::from(days))) else {
+            return;
+        };
+        match self.store.retire_visits(before, RETIRED_AT_ONCE) {
+            Ok(0) => {}
+            Ok(visits) => tracing::info!(visits, "visits that were too old to be kept were removed"),
+            Err(error) => {
+                tracing::warn!(%error, "visits that are too old to be kept could not be removed; trying again")
             }
         }
     }

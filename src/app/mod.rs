@@ -169,7 +169,13 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         ),
         stop: courier_stop.clone(),
     };
-    let keeper = keeper::Keeper { store: Arc::clone(&store), clock: Arc::clone(&clock), stop: courier_stop };
+    let keeper = keeper::Keeper {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        stop: courier_stop,
+        time_zone: settings.desk.time_zone.clone(),
+        keep_visits_days: settings.keep_visits_days,
+    };
     let watcher = watch::Watcher {
         pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
         frames: newest,
@@ -239,6 +245,8 @@ fn heartbeat(
             |state: &camera::CameraState| matches!(state, camera::CameraState::Live | camera::CameraState::Ended);
         Heartbeat {
             device: device.clone(),
+            // Minted when the first courier began, before anything asks.
+            box_id: store.box_id(at.at).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at,
             cameras: cameras.iter().map(|(name, state)| (name.clone(), sees(&state.borrow()))).collect(),

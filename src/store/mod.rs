@@ -1,4 +1,4 @@
-//! The box's one database, `snova.db`: customers, consents, templates, visits, outbox, secrets; the only SQL of the
+//! The box's one database, `snova.db`: customers, consents, templates, visits, facts and their deliveries, the ledger, secrets; the only SQL of the
 //! house.
 //!
 //! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
@@ -7,15 +7,21 @@
 mod connection;
 mod consents;
 mod customers;
+mod debts;
 mod delivery;
 mod erasure;
 mod error;
+mod held;
 mod identifiers;
+mod ledger;
+mod letters;
 mod links;
 mod outbox;
+mod retention;
 mod rows;
 mod secrets;
 mod space;
+mod targets;
 mod tombstone;
 mod visits;
 
@@ -27,15 +33,19 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, Found, Seal};
 pub use customers::NewCustomer;
-pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
+pub use debts::Debt;
+pub use delivery::{Ask, Claimed, Conclusion, Task};
 pub use erasure::Erasure;
 use error::Fault;
 pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
-pub use links::{KeptCard, Link, SyncState};
+pub use ledger::SentRecord;
+pub use letters::DeadLetter;
+pub use links::{KeptCard, Link};
 pub use outbox::OutboxStatus;
 pub use space::free_bytes;
-pub use tombstone::{SentRecord, Tombstone};
+pub use targets::{SyncState, TargetId};
+pub use tombstone::Tombstone;
 pub use visits::{Visit, VisitRecord, VisitVerdict};
 
 /// The database's file name inside the data folder.
@@ -96,6 +106,22 @@ impl Store {
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// This box's own id, minted once and never changed: it travels with every event, so that a centre which hears of many
+    /// boxes can tell them apart.
+    pub fn box_id(&self, now: jiff::Timestamp) -> Result<uuid::Uuid, StoreError> {
+        let kept = |tx: &Transaction<'_>| -> Result<Option<[u8; 16]>, Fault> {
+            Ok(tx.query_row("SELECT box FROM upkeep", [], |row| row.get(0))?)
+        };
+        if let Some(id) = self.read(kept)? {
+            return Ok(uuid::Uuid::from_bytes(id));
+        }
+        let minted = crate::clock::mint_at(now).into_bytes();
+        self.write(|tx| {
+            tx.execute("UPDATE upkeep SET box = coalesce(box, ?1)", [minted])?;
+            Ok(uuid::Uuid::from_bytes(kept(tx)?.unwrap_or(minted)))
+        })
     }
 
     /// A number that changes whenever customers, consents or templates changed, in this process or another;
