@@ -74,7 +74,7 @@ CREATE INDEX deliveries_by_state ON deliveries (target, state, fact);
 
 CREATE VIEW outbox AS
     SELECT f.seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
-           d.target, d.state, d.attempts, d.first_attempt_at, d.not_before, d.last_error_class, d.last_error, d.sealed
+           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.sealed
     FROM deliveries d JOIN facts f ON f.seq = d.fact;
 
 -- The ledger: what each target has of a customer, or may have. It outlives the visit; an erasure takes it along.
