@@ -17,7 +17,7 @@ async fn a_database_that_fails_in_mid_step_leaves_nothing_under_way_for_ever() {
         road.idle(Duration::from_secs(60)).await;
         road.visit(ivan, "till-1");
         // As a step leaves it that ends after its claim: only a restart, or the courier itself, takes it up again.
-        assert_eq!(road.store.claim(9, true, road.now(), road.today()).unwrap().len(), 1);
+        assert_eq!(road.store.claim(&road.ask(9)).unwrap().len(), 1);
         road.visit(elena, "till-1");
         let other = rusqlite::Connection::open(road.dir.path().join(FILE_NAME)).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -316,6 +316,7 @@ async fn a_box_has_one_element_however_often_it_beats() {
     let mut bench = portal().await;
     let beat = Heartbeat {
         device: "shop-7".to_owned(),
+        box_id: uuid::Uuid::nil(),
         version: "0.2.0".to_owned(),
         at: bench.clock.wall(),
         cameras: vec![("till-1-front".to_owned(), false)],

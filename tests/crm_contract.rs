@@ -102,7 +102,7 @@ async fn the_same_visit_handed_over_twice(vendor: &str) {
     road.work(HOUR).await;
     // The acknowledgements are lost: the box believes that it may have sent them.
     let connection = rusqlite::Connection::open(road.dir.path().join(snova::store::FILE_NAME)).unwrap();
-    connection.execute("UPDATE outbox SET state = 'new', record = NULL", []).unwrap();
+    connection.execute("UPDATE deliveries SET state = 'new'", []).unwrap();
     road.work(HOUR).await;
     road.assert_each_once(vendor);
 }
@@ -167,7 +167,7 @@ async fn corrections_follow(vendor: &str) {
     let valid: Vec<_> = road.in_crm().into_iter().filter(|visit| !visit.void && !visit.erased).collect();
     assert_eq!(valid.len(), 2, "{vendor}: {:?}", road.in_crm());
     assert_eq!(valid[0].contact, valid[1].contact, "{vendor}: both are Elena's now");
-    assert_eq!(road.events("visit_void").iter().filter(|(_, state)| state == "done").count(), 2);
+    assert_eq!(road.events("correction").iter().filter(|(_, state)| state == "done").count(), 2);
 }
 
 async fn erasure_reaches_the_crm(vendor: &str) {

@@ -306,6 +306,7 @@ async fn a_box_has_one_row_that_its_signs_of_life_renew() {
     let mut bench = org().await;
     let beat = Heartbeat {
         device: "shop-7".to_owned(),
+        box_id: uuid::Uuid::nil(),
         version: "0.2.0".to_owned(),
         at: bench.clock.wall(),
         cameras: vec![("front".to_owned(), true), ("left".to_owned(), false)],

@@ -35,6 +35,7 @@ fn sent(visit: &VisitRecord) -> SentVisit {
 fn beat(bench: &Bench) -> Heartbeat {
     Heartbeat {
         device: "shop-7".to_owned(),
+        box_id: uuid::Uuid::nil(),
         version: "0.2.0".to_owned(),
         at: bench.clock.wall(),
         cameras: vec![("till-1-front".to_owned(), true)],

@@ -8,10 +8,12 @@ mod store_fixture;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::date;
 use snova::customer::{CrmCard, CustomerId, Verdict, VisitId};
-use snova::store::{Claimed, Conclusion, KeptCard, Link, Store, StoreError, Task};
-use store_fixture::{TODAY, at, enrol, fresh, open, raw, visit_of};
+use snova::store::{Claimed, Conclusion, KeptCard, Link, Store, StoreError, TargetId, Task};
+use store_fixture::{TODAY, ask, at, enrol, fresh, open, raw, visit_of};
+use uuid::Uuid;
 
 /// A visit that is over and may leave at `seconds`.
 fn visited(store: &Store, customer: CustomerId, seconds: i64) -> VisitId {
@@ -22,7 +24,15 @@ fn visited(store: &Store, customer: CustomerId, seconds: i64) -> VisitId {
 }
 
 fn claim(store: &Store, most: usize, seconds: i64) -> Vec<Claimed> {
-    store.claim(most, false, at(seconds).at, TODAY).expect("the store can be written")
+    store.claim(&ask(store, most, at(seconds))).expect("the store can be written")
+}
+
+fn current(store: &Store) -> TargetId {
+    store.current_target().expect("readable")
+}
+
+fn conclude(store: &Store, concluded: &[(Uuid, Conclusion)], now: Timestamp) -> Result<(), StoreError> {
+    store.conclude(current(store), concluded, now)
 }
 
 fn visits(claimed: &[Claimed]) -> Vec<VisitId> {
@@ -46,7 +56,7 @@ fn a_customers_events_keep_their_order_and_do_not_hold_up_others() {
     let claimed = claim(&device.store, 1, 10);
     assert_eq!(visits(&claimed), [first]);
     assert_eq!(visits(&claim(&device.store, 9, 10)), [hers], "his second waits for his first, hers does not");
-    device.store.conclude(&[(claimed[0].event, again(100))], at(10).at).expect("written");
+    conclude(&device.store, &[(claimed[0].event, again(100))], at(10).at).expect("written");
     assert!(claim(&device.store, 9, 99).is_empty(), "the first rests, and the second with it");
     assert_eq!(visits(&claim(&device.store, 9, 100)), [first, second]);
 }
@@ -58,12 +68,12 @@ fn what_was_under_way_at_a_stop_is_in_doubt_until_it_can_have_ended() {
     let visit = visited(&device.store, ivan, 1);
     assert_eq!(claim(&device.store, 9, 10)[0].tried_at, None);
     let restarted = open(device.dir.path());
-    assert_eq!(restarted.recover_sending(Duration::from_secs(60)).expect("written"), 1);
+    assert_eq!(restarted.recover_sending(current(&restarted), Duration::from_secs(60)).expect("written"), 1);
     assert!(claim(&restarted, 9, 69).is_empty());
     let claimed = claim(&restarted, 9, 70);
     assert_eq!(visits(&claimed), [visit]);
     assert_eq!((claimed[0].tried_at, claimed[0].attempts), (Some(at(10).at), 1), "since the first try, not the last");
-    restarted.conclude(&[(claimed[0].event, again(80))], at(70).at).expect("written");
+    conclude(&restarted, &[(claimed[0].event, again(80))], at(70).at).expect("written");
     assert_eq!(claim(&restarted, 9, 80)[0].tried_at, Some(at(10).at));
 }
 
@@ -85,13 +95,13 @@ fn a_visit_given_up_is_listed_taken_up_again_or_discarded() {
     visited(&device.store, ivan, 1);
     let event = claim(&device.store, 9, 10)[0].event;
     let dead = Conclusion::Dead { class: "poison", said: "refused (REQUIRED_FIELD_MISSING)".to_owned() };
-    device.store.conclude(&[(event, dead.clone())], at(10).at).expect("written");
+    conclude(&device.store, &[(event, dead.clone())], at(10).at).expect("written");
     let letters = device.store.dead_letters(9).expect("readable");
     assert_eq!((letters[0].event, letters[0].class.as_deref(), letters[0].attempts), (event, Some("poison"), 1));
     assert!(claim(&device.store, 9, 10_000).is_empty(), "it is not tried by itself");
     assert_eq!(device.store.retry(Some(event)).expect("written"), 1);
     assert_eq!(claim(&device.store, 9, 20).len(), 1);
-    device.store.conclude(&[(event, dead)], at(20).at).expect("written");
+    conclude(&device.store, &[(event, dead)], at(20).at).expect("written");
     assert!(device.store.discard(event).expect("written") && !device.store.discard(event).expect("written"));
     assert_eq!(device.store.outbox_status().expect("readable").dead, 0);
 }
@@ -102,22 +112,25 @@ fn a_void_names_the_record_that_it_takes_back_also_after_the_visit_was_moved_and
     let (ivan, elena) = (enrol(&device.store, "Иван"), enrol(&device.store, "Елена"));
     let visit = visited(&device.store, ivan, 1);
     let sent = claim(&device.store, 9, 10)[0].event;
-    device.store.conclude(&[(sent, Conclusion::Done(Some("a0X1".to_owned())))], at(10).at).expect("written");
+    conclude(&device.store, &[(sent, Conclusion::Done(Some("a0X1".to_owned())))], at(10).at).expect("written");
     device.store.answer_visit(visit, Verdict::Other(elena), at(11), TODAY).expect("both agreed");
     device.store.erase(elena, at(12)).expect("she is there");
     let claimed = claim(&device.store, 9, 20);
-    let Task::Void { key, record, .. } = &claimed[0].task else { panic!("{claimed:?}") };
-    assert_eq!((*key, record.as_deref()), (sent, Some("a0X1")));
+    let Task::Void(gone) = &claimed[0].task else { panic!("{claimed:?}") };
+    assert_eq!((gone.key, gone.record.as_deref()), (sent, Some("a0X1")));
 }
 
 #[test]
 fn a_tombstone_says_what_the_crm_has_sealed_and_only_until_it_is_delivered() {
     let device = fresh();
     let ivan = enrol(&device.store, "Иван");
-    device.store.set_link(ivan, &Link::Linked("contact-4711".to_owned()), at(0).at).expect("written");
+    device
+        .store
+        .set_link(current(&device.store), ivan, &Link::Linked("contact-4711".to_owned()), at(0).at)
+        .expect("written");
     visited(&device.store, ivan, 1);
     let sent = claim(&device.store, 9, 10)[0].event;
-    device.store.conclude(&[(sent, Conclusion::Done(Some("record-0815".to_owned())))], at(10).at).expect("written");
+    conclude(&device.store, &[(sent, Conclusion::Done(Some("record-0815".to_owned())))], at(10).at).expect("written");
     visited(&device.store, ivan, 11);
     device.store.erase(ivan, at(12)).expect("he is there");
     for plain in ["contact-4711", "record-0815", "Иван"] {
@@ -129,7 +142,7 @@ fn a_tombstone_says_what_the_crm_has_sealed_and_only_until_it_is_delivered() {
     assert_eq!(gone.contact.as_deref(), Some("contact-4711"));
     assert_eq!(gone.records.len(), 1, "what was never sent need not be forgotten");
     assert_eq!((gone.records[0].key, gone.records[0].record.as_deref()), (sent, Some("record-0815")));
-    device.store.conclude(&[(claimed[0].event, Conclusion::Done(None))], at(20).at).expect("written");
+    conclude(&device.store, &[(claimed[0].event, Conclusion::Done(None))], at(20).at).expect("written");
     let sealed: i64 = raw(device.dir.path())
         .query_row("SELECT count(*) FROM outbox WHERE sealed NOT NULL", [], |row| row.get(0))
         .expect("readable");
@@ -142,10 +155,10 @@ fn a_contact_is_one_customers_and_is_forgotten_with_the_crm_that_it_is_in() {
     let (ivan, elena) = (enrol(&device.store, "Иван"), enrol(&device.store, "Елена"));
     let (store, linked) = (&device.store, Link::Linked("7".to_owned()));
     store.use_crm("salesforce https://a.example").expect("written");
-    store.set_link(ivan, &linked, at(0).at).expect("written");
-    let taken = store.set_link(elena, &linked, at(0).at).expect_err("it is his");
+    store.set_link(current(store), ivan, &linked, at(0).at).expect("written");
+    let taken = store.set_link(current(store), elena, &linked, at(0).at).expect_err("it is his");
     assert!(matches!(taken, StoreError::ContactTaken { owner } if owner == ivan), "{taken}");
-    store.keep_cursor("2026-03-02", Some(at(5).at)).expect("written");
+    store.keep_cursor(current(store), "2026-03-02", Some(at(5).at)).expect("written");
     store.use_crm("salesforce https://a.example").expect("written");
     assert_eq!(store.link(ivan).expect("readable"), Some(linked));
     store.use_crm("salesforce https://b.example").expect("written");
@@ -157,7 +170,7 @@ fn a_contact_is_one_customers_and_is_forgotten_with_the_crm_that_it_is_in() {
 fn the_crms_card_and_name_come_with_the_customer_and_go_with_the_device_key() {
     let device = fresh();
     let ivan = enrol(&device.store, "Иван");
-    device.store.set_link(ivan, &Link::Linked("7".to_owned()), at(0).at).expect("written");
+    device.store.set_link(current(&device.store), ivan, &Link::Linked("7".to_owned()), at(0).at).expect("written");
     let card = CrmCard {
         visits: Some(41),
         last_visit: Some(at(-86_400).at),
@@ -168,12 +181,12 @@ fn the_crms_card_and_name_come_with_the_customer_and_go_with_the_device_key() {
     };
     let (given, tier) = (Some("Иоанн".to_owned()), Some("gold".to_owned()));
     let kept = KeptCard { given, tier, card: card.clone(), ..KeptCard::default() };
-    device.store.keep_card(ivan, &kept).expect("written");
+    device.store.keep_card(current(&device.store), ivan, &kept).expect("written");
     let read = |store: &Store| store.customer(ivan).expect("readable").expect("he is there");
     let customer = read(&device.store);
     assert_eq!((&*customer.name.given, customer.card.tier.as_deref()), ("Иоанн", Some("gold")));
     assert_eq!(customer.card.crm, Some(card));
-    device.store.keep_cursor("x", Some(at(900).at)).expect("written");
+    device.store.keep_cursor(current(&device.store), "x", Some(at(900).at)).expect("written");
     let as_of = read(&device.store).card.crm.map(|card| card.as_of);
     assert_eq!(as_of, Some(at(900).at), "the CRM was asked since, and had no change");
     for plain in ["Иоанн", "Анна", "Кофе", "1980"] {

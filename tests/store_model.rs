@@ -127,9 +127,9 @@ impl Model {
         if before.verdict != VisitVerdict::Rejected {
             let latest = self.outbox.iter().rposition(|event| event.0 == "visit" && event.2 == Some(id));
             match latest.map(|at| (at, self.outbox[at].clone())) {
-                Some((at, event)) if event.3 == "new" || event.3 == "dead" => drop(self.outbox.remove(at)),
+                Some((at, event)) if event.3 != "done" => drop(self.outbox.remove(at)),
                 Some((_, event)) => {
-                    self.outbox.push(("visit_void".to_owned(), event.1, Some(id), "new".to_owned(), Some(now)));
+                    self.outbox.push(("correction".to_owned(), event.1, Some(id), "new".to_owned(), Some(now)));
                 }
                 None => {}
             }
@@ -139,8 +139,9 @@ impl Model {
         }
     }
 
-    fn drop_unsent(&mut self, customer: CustomerId) {
-        self.outbox.retain(|e| !(e.1 == customer && e.0 == "visit" && (e.3 == "new" || e.3 == "dead")));
+    fn hold_unsent(&mut self, customer: CustomerId) {
+        let unsent = |e: &&mut Event| e.1 == customer && e.0 == "visit" && e.3 == "new";
+        self.outbox.iter_mut().filter(unsent).for_each(|event| event.3 = "held".to_owned());
     }
 }
 
@@ -197,7 +198,7 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             let Some(stay) = model.stays.get_mut(&id) else {
                 return assert!(matches!(outcome, Err(StoreError::UnknownVisit(_))), "{outcome:?}");
             };
-            let left = model.outbox.iter().any(|e| e.2 == Some(id) && e.3 != "new");
+            let left = model.outbox.iter().any(|e| e.2 == Some(id) && e.3 != "new" && e.3 != "held");
             assert_eq!(outcome.expect("recorded"), !left);
             if !left {
                 stay.closed = false;
@@ -241,12 +242,9 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             let ready = |e: &Event| e.3 == "new" && e.4.is_some_and(|after| after <= now);
             let Some(place) = model.outbox.iter().position(ready) else { return };
             model.outbox[place].3 = state.to_owned();
-            let changed = raw(device.dir.path()).execute(
-                "UPDATE outbox SET state = ?2, attempts = 1
-                 WHERE seq = (SELECT seq FROM outbox ORDER BY seq LIMIT 1 OFFSET ?1)",
-                rusqlite::params![place as i64, state],
-            );
-            assert_eq!(changed.expect("writable"), 1);
+            let seq = "SELECT seq FROM outbox ORDER BY seq LIMIT 1 OFFSET ?1";
+            let seq: i64 = raw(device.dir.path()).query_row(seq, [place as i64], |row| row.get(0)).expect("readable");
+            play(device.dir.path(), seq, state, 1);
         }
         Step::Withdraw { customer } => {
             let Some(id) = model.customer(customer) else { return };
@@ -256,7 +254,7 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             };
             outcome.expect("enrolled");
             if std::mem::take(&mut person.recognised) {
-                model.drop_unsent(id);
+                model.hold_unsent(id);
             }
         }
         Step::Renew { customer, with_visit_records } => {
@@ -269,7 +267,7 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             outcome.expect("live");
             *person = Person { recognised: true, visit_records: with_visit_records };
             if !with_visit_records {
-                model.drop_unsent(id);
+                model.hold_unsent(id);
             }
         }
         Step::Erase { customer } => {
@@ -281,10 +279,14 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             let erasure = outcome.expect("enrolled");
             let (stays, events) = (model.stays.len(), model.outbox.len());
             model.stays.retain(|_, stay| stay.customer != id);
+            let was_told = model.outbox.iter().any(|e| e.1 == id && e.0 == "visit" && e.3 == "done");
             model.outbox.retain(|event| event.1 != id);
             let gone = (1, stays - model.stays.len(), events - model.outbox.len(), true);
             assert_eq!((erasure.templates, erasure.visits, erasure.events, erasure.scrubbed), gone);
-            model.outbox.push(("erasure".to_owned(), id, None, "new".to_owned(), Some(now)));
+            // A CRM that never heard of somebody is not told that they are gone.
+            if was_told {
+                model.outbox.push(("erasure".to_owned(), id, None, "new".to_owned(), Some(now)));
+            }
         }
         Step::Restart => device.store = open(device.dir.path()),
     }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::courier::Dispatch;
 use super::duty::{Failure, spawn};
 use super::heartbeat::{CameraBoard, heartbeat};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Keeping};
 use super::pulse::{Carrier, Pulse};
 use super::report::Report;
 use super::sync_desk::Outbox;
@@ -57,6 +57,7 @@ pub(super) struct Core {
     entries: mpsc::Sender<Entry>,
     cameras: CameraBoard,
     report: Report,
+    keeping: Keeping,
     desk: Thread,
     writer: Thread,
     stop_desk: Stopper,
@@ -134,6 +135,7 @@ impl Core {
             stop: desk_stops.clone(),
         };
         let (stop_helpers, helpers_stop) = shutdown::channel();
+        let keeping = Keeping::new(settings);
         let keeper = Keeper {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
@@ -141,6 +143,7 @@ impl Core {
             troubles: troubles.clone(),
             report: report.clone(),
             stop: helpers_stop.clone(),
+            keeping: keeping.clone(),
         };
         let loader = Arc::new(Mutex::new(loader));
         let loading = Arc::clone(&loader);
@@ -169,6 +172,7 @@ impl Core {
             entries,
             cameras: CameraBoard::default(),
             report,
+            keeping,
             desk,
             writer,
             stop_desk,
@@ -212,6 +216,7 @@ impl Core {
     pub async fn reconfigure(&self, settings: &Settings, cameras: CameraStates) -> Result<Counters> {
         self.cameras.show(&cameras);
         self.report.use_outbox(self.outbox(settings));
+        self.keeping.follow(settings);
         let (done, told) = oneshot::channel();
         let order = Order { config: settings.desk.clone(), cameras, done };
         self.orders.send(order).ok().context("the visit thread has ended")?;

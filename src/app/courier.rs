@@ -75,7 +75,11 @@ impl Dispatch {
     fn refused(&self, failure: Failure) -> Failure {
         let now = self.clock.wall().at;
         let until = now.checked_add(REOPEN).unwrap_or(now);
-        if let Err(error) = self.store.keep_failure(failure.class.as_str(), failure.said(), until, now) {
+        let kept = self
+            .store
+            .current_target()
+            .and_then(|target| self.store.keep_failure(target, failure.class.as_str(), failure.said(), until, now));
+        if let Err(error) = kept {
             tracing::error!(%error, "the failure cannot be kept");
         }
         failure

@@ -42,6 +42,8 @@ pub(super) fn heartbeat(
         let at = clock.wall();
         Heartbeat {
             device: device.clone(),
+            // Minted when the first courier began, before anything asks.
+            box_id: store.box_id(at.at).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at,
             cameras: cameras.seeing(),

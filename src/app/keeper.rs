@@ -2,12 +2,16 @@
 //!
 //! What each chore does is its own room's; that the disk is never waited for at the counter is why they are here.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+use super::Settings;
 use super::report::Report;
 use super::timekeeper::Timekeeper;
-use crate::clock::{Clock, Monotonic};
+use crate::clock::{Clock, Monotonic, Trust};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -19,6 +23,12 @@ const LOOK: Duration = Duration::from_secs(1);
 const SCRUB: Duration = Duration::from_secs(5);
 /// How often metrics and screens hear of the outbox.
 const REPORT: Duration = Duration::from_secs(5);
+/// How often it is looked whether visits are too old to be kept, in the hours in which nobody comes.
+const RETIRE: Duration = Duration::from_secs(60);
+/// The shop's hours in which visits are removed.
+const NIGHT: std::ops::Range<i8> = 3..5;
+/// Visits removed in one transaction: a few, so that nobody waits for it.
+const RETIRED_AT_ONCE: usize = 500;
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
@@ -27,13 +37,34 @@ pub(super) struct Keeper {
     pub troubles: Troubles,
     pub report: Report,
     pub stop: Shutdown,
+    pub keeping: Keeping,
+}
+
+/// How long visits are kept, and whose night it is. All clones are one; a reload changes it.
+#[derive(Clone)]
+pub(super) struct Keeping(Arc<Mutex<(TimeZone, Option<u32>)>>);
+
+impl Keeping {
+    pub fn new(settings: &Settings) -> Self {
+        Self(Arc::new(Mutex::new((settings.desk.time_zone.clone(), settings.keep_visits_days))))
+    }
+
+    pub fn follow(&self, settings: &Settings) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            (settings.desk.time_zone.clone(), settings.keep_visits_days);
+    }
+
+    /// The shop's time zone, and for how many days visits are kept; `None`: for ever.
+    fn now(&self) -> (TimeZone, Option<u32>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
         let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
-        let mut time = Timekeeper::of(&self);
+        let (mut retire, mut time) = (Chore::every(RETIRE), Timekeeper::of(&self));
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
@@ -43,8 +74,32 @@ impl Keeper {
                 self.report.look();
             }
             time.look(now);
+            if self.is_night() && retire.is_due(now) {
+                self.retire();
+            }
         }
         time.keep(self.clock.monotonic());
+    }
+
+    /// By a clock that can be right: what it removes does not come back.
+    fn is_night(&self) -> bool {
+        let hour = self.clock.wall().at.to_zoned(self.keeping.now().0).hour();
+        self.clock.trust() == Trust::Plausible && NIGHT.contains(&hour)
+    }
+
+    /// Removes visits that are too old to be kept, one round; the rest goes in the rounds after.
+    fn retire(&self) {
+        let Some(days) = self.keeping.now().1 else { return };
+        let Ok(before) = self.clock.wall().at.checked_sub(SignedDuration::from_hours(24 * i64::from(days))) else {
+            return;
+        };
+        match self.store.retire_visits(before, RETIRED_AT_ONCE) {
+            Ok(0) => {}
+            Ok(visits) => tracing::info!(visits, "visits that were too old to be kept were removed"),
+            Err(error) => {
+                tracing::warn!(%error, "visits that are too old to be kept could not be removed; trying again")
+            }
+        }
     }
 
     /// Overwrites what an erasure could not, because a reader was in the way.

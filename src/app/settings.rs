@@ -37,6 +37,8 @@ pub struct Settings {
     pub pipeline: PipelineConfig,
     pub cameras: Vec<(CameraConfig, SourceSpec)>,
     pub crm: CrmSettings,
+    /// Visits older than so many days leave; `None` keeps them for ever.
+    pub keep_visits_days: Option<u32>,
 }
 
 impl Settings {
@@ -66,6 +68,7 @@ impl Settings {
                 grace: config.crm.grace,
             },
             crm: config.crm.clone(),
+            keep_visits_days: config.store.keep_visits_days,
             pipeline: pipeline(config),
             cameras,
         })

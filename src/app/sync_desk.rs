@@ -77,6 +77,8 @@ impl SyncDesk for Outbox {
                 .map(|created| Duration::try_from(now.duration_since(created)).unwrap_or_default()),
             dead: status.dead,
             unlinked: state.unlinked,
+            held: status.held,
+            debts: status.debts,
             last_success: state.last_success,
             error_class: class.map(FailureClass::as_str),
             error: state.error,

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::crm::{self, ContactId, CrmConnector, Finding, Secrets, SystemTimer, Tools, Verdict};
 use crate::customer::CustomerId;
 use crate::store::{Link, Store, StoreError};
-use crate::sync::{Linked, StoreSecrets, link_customer};
+use crate::sync::{LinkBook, Linked, StoreSecrets, link_customer};
 
 /// Longer than any token or key that a CRM gives.
 const MOST_BYTES: usize = 8_192;
@@ -71,7 +71,8 @@ pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
         CrmCommand::Link { customer, contact } => link(customer, contact, config),
         CrmCommand::Unlink { customer } => {
             let store = super::existing_store(config)?.ok_or(StoreError::UnknownCustomer(customer))?;
-            let done = if store.unlink(customer)? { "is looked for anew" } else { "had no contact" };
+            let done =
+                if store.unlink(store.current_target()?, customer)? { "is looked for anew" } else { "had no contact" };
             out::line(format_args!("customer {customer} {done}"));
             Ok(Outcome::Done)
         }
@@ -149,7 +150,7 @@ fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> 
 fn link(customer: CustomerId, contact: Option<String>, config: &Config) -> Result<Outcome> {
     let store = super::existing_store(config)?.ok_or(StoreError::UnknownCustomer(customer))?;
     let clock = super::system_clock();
-    store.use_crm(&config.crm.target.identity())?;
+    let target = store.use_crm(&config.crm.target.identity())?;
     let mut connector = connector(config, &store)?;
     if let Some(contact) = contact {
         store.customer(customer)?.ok_or(StoreError::UnknownCustomer(customer))?;
@@ -159,15 +160,16 @@ fn link(customer: CustomerId, contact: Option<String>, config: &Config) -> Resul
             found.is_some_and(|found| !found.deleted),
             "the CRM has no contact {id}; copy its id from there"
         );
-        if let Some(owner) = store.customer_linked_to(&id.0)?.filter(|owner| *owner != customer) {
+        if let Some(owner) = store.customer_linked_to(target, &id.0)?.filter(|owner| *owner != customer) {
             return Err(StoreError::ContactTaken { owner }.into());
         }
         wait_for(connector.link(&id, customer))??;
-        store.set_link(customer, &Link::Linked(id.0.clone()), clock.wall().at)?;
+        store.set_link(target, customer, &Link::Linked(id.0.clone()), clock.wall().at)?;
         out::line(format_args!("customer {customer} is the contact {id} now"));
         return Ok(Outcome::Done);
     }
-    let linked = wait_for(link_customer(&store, &mut *connector, &config.crm, &*clock, customer))??;
+    let book = LinkBook { store: &store, target };
+    let linked = wait_for(link_customer(book, &mut *connector, &config.crm, &*clock, customer))??;
     match linked {
         Linked::Found(id) => out::line(format_args!("customer {customer} is the contact {id}")),
         Linked::Created(id) => out::line(format_args!("customer {customer} was created as the contact {id}")),

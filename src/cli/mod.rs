@@ -19,7 +19,8 @@ mod models;
 mod out;
 mod replay;
 mod run;
-pub mod setup;
+pub mod settle;
+mod setup;
 mod sync;
 mod truth;
 

@@ -2,18 +2,16 @@
 //!
 //! Delivery itself is the running service's.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Outcome, out};
+use super::{Outcome, out, settle};
 use crate::config::Config;
 use crate::crm::Target;
-use crate::store::{DeadLetter, Link, Store, Task};
+use crate::store::{Ask, DeadLetter, Store, Task};
 use crate::sync::about_to_be_sent;
 
 /// Given-up events that are listed, and waiting ones that are shown.
@@ -48,6 +46,9 @@ Examples:
     /// Forget a given-up event: the CRM will never have it
     #[command(after_help = "Examples:\n  snova sync discard 0193…")]
     Discard { event: Uuid },
+    /// Bring a CRM that is no longer configured what it must still take back or forget; or give that up
+    #[command(after_help = settle::HELP)]
+    Settle(settle::SettleArgs),
     /// Print the requests for what waits now, without sending or changing anything
     #[command(after_help = "Examples:\n  snova sync dry-run")]
     DryRun,
@@ -74,15 +75,17 @@ pub fn run(args: SyncArgs, config: &Config) -> Result<Outcome> {
             out::line(format_args!("{event} is forgotten"));
             Ok(Outcome::Done)
         }
+        SyncCommand::Settle(args) => settle::run(&args, &store, config),
         SyncCommand::DryRun => dry_run(&store, config),
     }
 }
 
 fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
     let (outbox, state, letters) = (store.outbox_status()?, store.sync_state()?, store.dead_letters(MOST)?);
+    let debts = store.debts()?;
     let now = super::system_clock().wall().at;
     let resting = state.blocked_until.filter(|until| *until > now);
-    let outcome = if letters.is_empty() && state.error_class.is_none() && state.unlinked == 0 {
+    let outcome = if letters.is_empty() && state.error_class.is_none() && state.unlinked == 0 && debts.is_empty() {
         Outcome::Done
     } else {
         Outcome::Warnings
@@ -93,6 +96,8 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
             "depth": outbox.depth,
             "oldest": outbox.oldest_created_at.map(|at| at.to_string()),
             "unlinked": state.unlinked,
+            "held": outbox.held,
+            "debts": debts.iter().map(settle::view).collect::<Vec<_>>(),
             "last_success": state.last_success.map(|at| at.to_string()),
             "error_class": state.error_class,
             "error": state.error,
@@ -104,6 +109,12 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
     out::line(format_args!("CRM           {}", config.crm.target.as_str()));
     out::line(format_args!("waiting       {}{}", outbox.depth, since(", the oldest since ", outbox.oldest_created_at)));
     out::line(format_args!("last success  {}", state.last_success.map_or_else(|| "never".to_owned(), short)));
+    if outbox.held > 0 {
+        out::line(format_args!(
+            "held          {} visits that no consent covers today; they are sent if one does again",
+            outbox.held
+        ));
+    }
     if state.unlinked > 0 {
         out::line(format_args!(
             "no contact    {} customers; `snova crm link CUSTOMER` looks for one, create_contacts in [crm] makes them",
@@ -122,6 +133,9 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
             "  {}  {} of customer {}, tried {} times, {class}: {said}",
             letter.event, letter.kind, letter.customer, letter.attempts
         ));
+    }
+    for debt in &debts {
+        out::line(format_args!("owed          {}", settle::in_words(debt)));
     }
     if !letters.is_empty() {
         out::line("mend the cause in the CRM, then `snova sync retry`; or `snova sync discard EVENT`");
@@ -145,21 +159,22 @@ fn view(letter: &DeadLetter) -> serde_json::Value {
 fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
     anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
     let clock = super::trusted_clock(Some(store));
-    let waiting = store.waiting(MOST, clock.wall().at, super::today(config, &*clock))?;
+    let waiting = store.waiting(&Ask {
+        target: store.current_target()?,
+        most: MOST,
+        linked_only: false,
+        now: clock.wall().at,
+        days: clock.days(&config.device.time_zone),
+        trust: clock.trust(),
+    })?;
     if waiting.is_empty() {
         out::line("nothing is due to be sent now");
         return Ok(Outcome::Done);
     }
-    let mut contacts = BTreeMap::new();
-    for claimed in &waiting {
-        if let Some(Link::Linked(contact)) = store.link(claimed.customer)? {
-            contacts.insert(claimed.customer, contact);
-        }
-    }
     for claimed in &waiting {
         match &claimed.task {
             Task::Visit(_) => {}
-            Task::Void { key, .. } => out::line(format_args!("would mark the visit {key} as void\n")),
+            Task::Void(sent) => out::line(format_args!("would mark the visit {} as void\n", sent.key)),
             Task::Erasure(gone) => out::line(format_args!(
                 "would make the CRM forget customer {}: {} visits{}\n",
                 claimed.customer,
@@ -168,8 +183,9 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
             )),
         }
     }
+    let box_id = store.box_id(clock.wall().at)?;
     let connector = super::crm::connector(config, store)?;
-    let records = about_to_be_sent(&waiting, &contacts, &config.crm.shop);
+    let records = about_to_be_sent(&waiting, &config.crm.shop, box_id);
     for text in connector.preview(&records) {
         out::line(&text);
     }

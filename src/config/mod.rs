@@ -48,6 +48,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
     pub name: String,
+    /// The store that the CRM hears of; the device's name where it has none of its own.
+    pub store: String,
     /// The language of counters and customers that have none of their own.
     pub language: Language,
     /// Where phone numbers without a country's code are dialled.
@@ -110,6 +112,8 @@ pub struct Visit {
 pub struct Store {
     /// The largest database, in MB (10⁶ bytes); `None` has no bound.
     pub max_mb: Option<u64>,
+    /// Visits older than so many days leave; `None` keeps them for ever.
+    pub keep_visits_days: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +224,7 @@ impl Default for Config {
             recognition: Recognition::default(),
             visit: Visit::default(),
             greeting: DayHours::default(),
-            store: Store { max_mb: None },
+            store: Store::default(),
             log: Log::default(),
             crm: Crm::default(),
             counters,
@@ -232,11 +236,19 @@ impl Default for Device {
     fn default() -> Self {
         Self {
             name: "snova".to_owned(),
+            store: "snova".to_owned(),
             language: Language::Russian,
             country: sections::country_of(Language::Russian),
             time_zone: TimeZone::system(),
             data_dir: PathBuf::from("/var/lib/snova"),
         }
+    }
+}
+
+impl Default for Store {
+    /// Three years.
+    fn default() -> Self {
+        Self { max_mb: None, keep_visits_days: Some(1096) }
     }
 }
 

@@ -41,8 +41,10 @@ pub(super) fn config(faults: &mut Faults) -> Config {
 fn device(mut section: Section, faults: &mut Faults) -> Device {
     let default = Device::default();
     let language = section.parsed(faults, "language", str::parse).unwrap_or(default.language);
+    let box_name = section.parsed(faults, "name", name).map_or(default.name, str::to_owned);
     let device = Device {
-        name: section.parsed(faults, "name", name).map_or(default.name, str::to_owned),
+        store: section.parsed(faults, "store", name).map_or_else(|| box_name.clone(), str::to_owned),
+        name: box_name,
         language,
         country: section.parsed(faults, "country", str::parse).or(country_of(language)),
         time_zone: section.parsed(faults, "time_zone", time_zone).unwrap_or(default.time_zone),
@@ -178,8 +180,10 @@ fn store(mut section: Section, faults: &mut Faults) -> Store {
         let what = format!("{max_mb} MB does not hold a store; give at least {LEAST_MB}, or 0 for no bound");
         section.fault(faults, &["max_mb"], what);
     }
+    let default = Store::default().keep_visits_days.unwrap_or_default();
+    let keep_days = section.whole(faults, "keep_visits", default, 0..=36_500);
     section.close(faults);
-    Store { max_mb: (max_mb > 0).then_some(max_mb) }
+    Store { max_mb: (max_mb > 0).then_some(max_mb), keep_visits_days: (keep_days > 0).then_some(keep_days) }
 }
 
 fn log(mut section: Section, faults: &mut Faults) -> Log {

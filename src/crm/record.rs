@@ -24,8 +24,10 @@ pub struct VisitRecord {
     /// Whose visit; the customer's id where [`super::Manners::needs_contact`] is false.
     pub contact: ContactId,
     pub customer: CustomerId,
-    /// The box's name, which is the shop's.
+    /// The store's name.
     pub shop: String,
+    /// Which box saw it: its id never changes, whatever the box is called.
+    pub box_id: Uuid,
     pub counter: CounterId,
     pub opened_at: WallTime,
     pub closed_at: WallTime,
@@ -63,6 +65,8 @@ pub struct Forgotten {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     pub device: String,
+    /// The id that no other box has.
+    pub box_id: Uuid,
     pub version: String,
     pub at: WallTime,
     /// Names of the cameras and whether each one sees.

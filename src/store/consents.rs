@@ -28,15 +28,16 @@ impl Store {
         self.write(|tx| {
             require_customer(tx, customer)?;
             grant(tx, customer, consent, recorded_at.at)?;
+            // Those held are taken up again by the next claim, which knows the date.
             if !consent.purposes.contains(&Purpose::VisitRecords) {
-                outbox::drop_untried_visits(tx, customer)?;
+                outbox::hold_untried_visits(tx, customer)?;
             }
             gallery_changed(tx, customer)
         })
     }
 
     /// Ends the customer's consent at once: no template of theirs is given out any more, and visits not yet
-    /// sent are not sent. Name and templates stay until [`Store::erase`], which is an act of its own.
+    /// sent are held. Name and templates stay until [`Store::erase`], which is an act of its own.
     /// Withdrawing twice is withdrawing once.
     pub fn withdraw_consent(&self, customer: CustomerId, at: WallTime) -> Result<(), StoreError> {
         self.write(|tx| {
@@ -48,7 +49,7 @@ impl Store {
                 "INSERT INTO consents (customer, act, recorded_at) VALUES (?1, 'withdrawal', ?2)",
                 params![key(customer.0), micros(at.at)],
             )?;
-            outbox::drop_untried_visits(tx, customer)?;
+            outbox::hold_untried_visits(tx, customer)?;
             gallery_changed(tx, customer)
         })
     }

@@ -39,10 +39,13 @@ impl fmt::Debug for NewCustomer {
 
 /// Visits count once they are over, so that a card shows what was before the present one.
 const CUSTOMER_COLUMNS: &str = "SELECT c.id, c.sealed, c.enrolled_at,
-    (SELECT count(*) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'),
-    (SELECT max(opened_at) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'),
-    l.sealed, max(l.as_of, coalesce((SELECT pulled_at FROM sync_state), 0))
-    FROM customers c LEFT JOIN crm_links l ON l.customer = c.id";
+    c.past_visits
+        + (SELECT count(*) FROM visits v WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'),
+    coalesce((SELECT max(opened_at) FROM visits v
+              WHERE v.customer = c.id AND v.closed_at NOT NULL AND v.verdict <> 'rejected'), c.past_last_visit),
+    l.sealed, max(l.as_of, coalesce(t.pulled_at, 0))
+    FROM customers c JOIN targets t ON t.state = 'current'
+    LEFT JOIN crm_links l ON l.customer = c.id AND l.target = t.id";
 
 impl Store {
     /// Writes customer, consent, cards and templates in one transaction. Refused unless the consent covers

@@ -1,18 +1,21 @@
-//! The outbox as the delivery sees it: events claimed, concluded, put back, given up, and taken up again by a person.
+//! Deliveries as the courier sees them: claimed, concluded, put back, given up; held while no consent covers them.
 //!
-//! Talking to the CRM is `crate::sync`'s and never happens inside a transaction of this file.
+//! Talking to a CRM is `crate::sync`'s and never happens inside a transaction of this file. What the CRM then has is
+//! written by `ledger`, what a person does about the given up, by `letters`.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Row, Transaction, params};
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::ledger::{self, SentRecord};
 use super::rows::{customer_id, key, micros, time, uuid};
+use super::targets::TargetId;
 use super::tombstone::{self, Tombstone};
 use super::visits::{self, Visit};
-use super::{Store, StoreError, consents};
-use crate::clock::Days;
-use crate::customer::{CustomerId, Purpose, VisitId};
+use super::{Store, StoreError, held, links};
+use crate::clock::{Days, Trust};
+use crate::customer::{CustomerId, VisitId};
 
 /// No event waits longer than this by its own times: a time further ahead was written under a clock that was wrong.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(48);
@@ -27,6 +30,8 @@ pub struct Claimed {
     /// Tries before this one.
     pub attempts: u32,
     pub created_at: Timestamp,
+    /// The customer's contact in the CRM that it is for; of what was sent before, the one it was sent to.
+    pub contact: Option<String>,
     pub task: Task,
 }
 
@@ -34,12 +39,8 @@ pub struct Claimed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     Visit(Box<Visit>),
-    /// The record written under `key` no longer holds.
-    Void {
-        key: Uuid,
-        record: Option<String>,
-        written_at: Timestamp,
-    },
+    /// This record no longer holds.
+    Void(SentRecord),
     Erasure(Tombstone),
 }
 
@@ -54,88 +55,74 @@ pub enum Conclusion {
     Dead { class: &'static str, said: String },
 }
 
-/// An event that was given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    pub event: Uuid,
-    pub kind: String,
-    pub customer: CustomerId,
-    pub visit: Option<Uuid>,
-    pub created_at: Timestamp,
-    pub attempts: u32,
-    pub class: Option<String>,
-    pub said: Option<String>,
-}
-
 const MAY_LEAVE: &str = "(deliver_after <= ?1 OR deliver_after > ?2)
     AND (not_before IS NULL OR not_before <= ?1 OR not_before > ?2)";
 
+/// What is asked for with [`Store::claim`].
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// The CRM that it is for.
+    pub target: TargetId,
+    /// The most visits.
+    pub most: usize,
+    /// Leaves visits of customers without a contact in the CRM where they are.
+    pub linked_only: bool,
+    pub now: Timestamp,
+    pub days: Days,
+    /// Under a clock that cannot be right nothing is taken back.
+    pub trust: Trust,
+}
+
 impl Store {
-    /// Claims what comes next, at most `most` visits or one event of another kind, and commits that they are under way
-    /// before anything is sent. The order of a customer's events is kept: none is claimed while an earlier one is not
-    /// done. A visit whose customer's consent does not cover [`Purpose::VisitRecords`] on `days` is not given out: it
-    /// is dropped, or, if it may be with the CRM, turned into its own taking back. With `linked_only`, visits of
-    /// customers without a contact in the CRM stay where they are.
-    pub fn claim(
-        &self,
-        most: usize,
-        linked_only: bool,
-        now: Timestamp,
-        days: impl Into<Days>,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let days = days.into();
+    /// Claims what comes next, at most [`Ask::most`] visits or one event of another kind, and commits that they are under
+    /// way, and that the CRM may have them, before anything is sent. The order of a customer's events is kept: none is
+    /// claimed while an earlier one is not done. A visit that its customer's consent does not cover at this time is held;
+    /// one that may be with the CRM, and whose consent has ended by a clock that can be right, is taken back.
+    pub fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError> {
         // Nothing to do is the rule; it must not cost a write.
-        if self.read(|tx| next(tx, 1, linked_only, now))?.is_empty() {
+        let (due, judged) =
+            self.read(|tx| Ok((!next(tx, &Ask { most: 1, ..*ask })?.is_empty(), held::judge(tx, ask)?)))?;
+        if !due && judged.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|tx| {
+            for (fact, becomes) in held::judge(tx, ask)? {
+                held::carry_out(tx, ask, fact, becomes)?;
+            }
             let mut claimed = Vec::new();
-            for waiting in next(tx, most, linked_only, now)? {
-                let Some(waiting) = with_consent(tx, waiting, days)? else { continue };
-                let is_visit = waiting.kind == "visit";
-                // One that was just turned into a void ends the run of visits.
-                if !claimed.is_empty() && !is_visit {
-                    break;
+            for waiting in next(tx, ask)? {
+                if waiting.kind == "visit"
+                    && let Some(becomes) = held::verdict(tx, ask, waiting.customer, waiting.attempts)?
+                {
+                    held::carry_out(tx, ask, waiting.seq, becomes)?;
+                    continue;
                 }
-                let task = waiting.task(self, tx)?;
+                let entry = waiting.claimed(self, tx, ask.target)?;
+                if let Task::Visit(_) = entry.task {
+                    let sent = waiting.sent(entry.contact.clone());
+                    ledger::perhaps(tx, ask.target, &sent, waiting.customer)?;
+                }
                 tx.prepare_cached(
-                    "UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempt_started_at = ?2,
-                     first_attempt_at = coalesce(first_attempt_at, ?2), not_before = NULL
-                     WHERE seq = ?1",
+                    "UPDATE deliveries SET state = 'sending', attempts = attempts + 1, attempt_started_at = ?3,
+                     first_attempt_at = coalesce(first_attempt_at, ?3), not_before = NULL
+                     WHERE fact = ?1 AND target = ?2",
                 )?
-                .execute(params![waiting.seq, micros(now)])?;
-                claimed.push(Claimed {
-                    event: waiting.event,
-                    customer: waiting.customer,
-                    tried_at: waiting.tried_at,
-                    attempts: waiting.attempts,
-                    created_at: waiting.created_at,
-                    task,
-                });
-                if !is_visit {
-                    break;
-                }
+                .execute(params![waiting.seq, ask.target.0, micros(ask.now)])?;
+                claimed.push(entry);
             }
             Ok(claimed)
         })
     }
 
     /// What would be claimed, without claiming it: for a look at what is about to be sent.
-    pub fn waiting(&self, most: usize, now: Timestamp, days: impl Into<Days>) -> Result<Vec<Claimed>, StoreError> {
-        let days = days.into();
+    pub fn waiting(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError> {
         self.read(|tx| {
             let mut all = Vec::new();
-            for waiting in next(tx, most, false, now)? {
-                let agreed = waiting.kind != "visit" || covered(tx, waiting.customer, days)?;
+            for waiting in next(tx, ask)? {
+                let agreed =
+                    waiting.kind != "visit" || held::verdict(tx, ask, waiting.customer, waiting.attempts)?.is_none();
                 if agreed {
-                    all.push(Claimed {
-                        event: waiting.event,
-                        customer: waiting.customer,
-                        tried_at: waiting.tried_at,
-                        attempts: waiting.attempts,
-                        created_at: waiting.created_at,
-                        task: waiting.task(self, tx)?,
-                    });
+                    all.push(waiting.claimed(self, tx, ask.target)?);
                 }
             }
             Ok(all)
@@ -143,18 +130,26 @@ impl Store {
     }
 
     /// Records what became of claimed events, in one transaction. One that was erased meanwhile is passed over.
-    pub fn conclude(&self, concluded: &[(Uuid, Conclusion)], now: Timestamp) -> Result<(), StoreError> {
+    pub fn conclude(
+        &self,
+        target: TargetId,
+        concluded: &[(Uuid, Conclusion)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if concluded.is_empty() {
             return Ok(());
         }
         self.write(|tx| {
             let mut done = false;
             for (event, conclusion) in concluded {
-                conclude(tx, *event, conclusion)?;
+                conclude(tx, target, *event, conclusion)?;
                 done |= matches!(conclusion, Conclusion::Done(_));
             }
             if done {
-                tx.execute("UPDATE sync_state SET last_success = ?1, failing_since = NULL", params![micros(now)])?;
+                tx.execute(
+                    "UPDATE targets SET last_success = ?2, failing_since = NULL WHERE id = ?1",
+                    params![target.0, micros(now)],
+                )?;
             }
             Ok(())
         })
@@ -162,76 +157,14 @@ impl Store {
 
     /// Events found under way, because the box stopped in the middle: in doubt, and to be tried again once whatever
     /// was under way has had `settle` to end. To be called once, before anything is claimed; returns how many.
-    pub fn recover_sending(&self, settle: std::time::Duration) -> Result<usize, StoreError> {
+    pub fn recover_sending(&self, target: TargetId, settle: std::time::Duration) -> Result<usize, StoreError> {
         let settle = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
         self.write(|tx| {
-            let sql = "UPDATE outbox SET state = 'new', not_before = attempt_started_at + ?1 WHERE state = 'sending'";
-            Ok(tx.execute(sql, params![settle])?)
+            let sql = "UPDATE deliveries SET state = 'new', not_before = attempt_started_at + ?1
+                       WHERE target = ?2 AND state = 'sending'";
+            Ok(tx.execute(sql, params![settle, target.0])?)
         })
     }
-
-    /// The given up, oldest first.
-    pub fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        self.read(|tx| {
-            let mut statement = tx.prepare_cached(
-                "SELECT event, kind, customer, visit, created_at, attempts, last_error_class, last_error
-                 FROM outbox WHERE state = 'dead' ORDER BY seq LIMIT ?1",
-            )?;
-            let mut rows = statement.query(params![limit(most)])?;
-            let mut letters = Vec::new();
-            while let Some(row) = rows.next()? {
-                letters.push(DeadLetter {
-                    event: uuid(row, 0)?,
-                    kind: row.get(1)?,
-                    customer: customer_id(row, 2)?,
-                    visit: row.get::<_, Option<[u8; 16]>>(3)?.map(Uuid::from_bytes),
-                    created_at: time(row.get(4)?)?,
-                    attempts: row.get(5)?,
-                    class: row.get(6)?,
-                    said: row.get(7)?,
-                });
-            }
-            Ok(letters)
-        })
-    }
-
-    /// Takes one given-up event, or all, up again, and wakes a delivery that waits out a failure. Returns how many
-    /// were taken up.
-    pub fn retry(&self, event: Option<Uuid>) -> Result<usize, StoreError> {
-        self.write(|tx| {
-            let taken = match event {
-                Some(event) => tx.execute(
-                    "UPDATE outbox SET state = 'new', not_before = NULL WHERE state = 'dead' AND event = ?1",
-                    params![key(event)],
-                )?,
-                None => {
-                    tx.execute("UPDATE outbox SET not_before = NULL WHERE state = 'new'", [])?;
-                    // Contacts that were looked for in vain may be there now.
-                    tx.execute("UPDATE crm_links SET tried_at = 0 WHERE state IN ('absent', 'unclear')", [])?;
-                    tx.execute("UPDATE outbox SET state = 'new', not_before = NULL WHERE state = 'dead'", [])?
-                }
-            };
-            wake(tx)?;
-            Ok(taken)
-        })
-    }
-
-    /// Ends the rest of a delivery that waits out a failure: what it failed at may have been mended.
-    pub fn wake_delivery(&self) -> Result<(), StoreError> {
-        self.write(wake)
-    }
-
-    /// Forgets one given-up event: the CRM will never have it. `false` when no given-up event has this id.
-    pub fn discard(&self, event: Uuid) -> Result<bool, StoreError> {
-        self.write(|tx| {
-            Ok(tx.execute("DELETE FROM outbox WHERE state = 'dead' AND event = ?1", params![key(event)])? > 0)
-        })
-    }
-}
-
-fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
-    tx.execute("UPDATE sync_state SET blocked_until = NULL, wakes = wakes + 1", [])?;
-    Ok(())
 }
 
 struct Waiting {
@@ -247,24 +180,24 @@ struct Waiting {
     sealed: Option<Vec<u8>>,
 }
 
-/// The events that may be claimed now, of the first one's kind, in order.
-fn next(tx: &Transaction<'_>, most: usize, linked_only: bool, now: Timestamp) -> Result<Vec<Waiting>, Fault> {
-    let farthest = now.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
+/// The events that may be claimed now: a run of visits, or one of anything else, so that a customer's keep their order.
+fn next(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
+    let farthest = ask.now.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
     let sql = format!(
         "SELECT seq, event, kind, customer, visit, about, created_at, attempts, first_attempt_at, sealed
-         FROM outbox o WHERE state = 'new' AND {MAY_LEAVE} AND NOT EXISTS (
-             SELECT 1 FROM outbox WHERE customer = o.customer AND seq < o.seq
+         FROM outbox o WHERE target = ?5 AND state = 'new' AND {MAY_LEAVE} AND NOT EXISTS (
+             SELECT 1 FROM outbox WHERE customer = o.customer AND seq < o.seq AND target = ?5
              AND (state = 'sending' OR state = 'new' AND NOT coalesce({MAY_LEAVE}, 0)))
-         AND (?4 = 0 OR kind <> 'visit'
-              OR EXISTS (SELECT 1 FROM crm_links l WHERE l.customer = o.customer AND l.state = 'linked'))
+         AND (?4 = 0 OR kind <> 'visit' OR EXISTS (
+             SELECT 1 FROM crm_links l WHERE l.customer = o.customer AND l.target = ?5 AND l.state = 'linked'))
          ORDER BY seq LIMIT ?3"
     );
     let mut statement = tx.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![micros(now), micros(farthest), limit(most), linked_only])?;
+    let (now, most) = (micros(ask.now), limit(ask.most));
+    let mut rows = statement.query(params![now, micros(farthest), most, ask.linked_only, ask.target.0])?;
     let mut waiting: Vec<Waiting> = Vec::new();
     while let Some(row) = rows.next()? {
         let event = waiting_of(row)?;
-        // A run of visits, or one of anything else; so a customer's events keep their order.
         match waiting.first() {
             Some(first) if first.kind != "visit" || event.kind != "visit" => break,
             _ => waiting.push(event),
@@ -291,73 +224,83 @@ fn waiting_of(row: &Row<'_>) -> Result<Waiting, Fault> {
 }
 
 impl Waiting {
-    fn task(&self, store: &Store, tx: &Transaction<'_>) -> Result<Task, Fault> {
-        match &*self.kind {
+    fn claimed(&self, store: &Store, tx: &Transaction<'_>, target: TargetId) -> Result<Claimed, Fault> {
+        let linked = match links::link(tx, target, self.customer)? {
+            Some(links::Link::Linked(contact)) => Some(contact),
+            _ => None,
+        };
+        let (contact, task) = match &*self.kind {
             "visit" => {
                 let visit = self.visit.ok_or(UNREADABLE)?;
-                Ok(Task::Visit(Box::new(visits::require(tx, VisitId(visit))?)))
+                (linked, Task::Visit(Box::new(visits::require(tx, VisitId(visit))?)))
             }
-            "visit_void" => {
-                let key_of = self.about.unwrap_or(self.event);
-                let mut statement = tx.prepare_cached("SELECT record, created_at FROM outbox WHERE event = ?1")?;
-                let mut rows = statement.query(params![key(key_of)])?;
-                let (record, written_at) = match rows.next()? {
-                    Some(row) => (row.get(0)?, time(row.get(1)?)?),
-                    None => (None, self.created_at),
-                };
-                Ok(Task::Void { key: key_of, record, written_at })
+            "correction" => {
+                let about = self.about.ok_or(UNREADABLE)?;
+                let known = ledger::record(tx, target, about)?;
+                let sent = known.unwrap_or(SentRecord { key: about, ..self.sent(None) });
+                (sent.contact.clone().or(linked), Task::Void(sent))
             }
-            _ => Ok(Task::Erasure(tombstone::open(&store.key, self.event, self.sealed.clone())?)),
-        }
+            _ => {
+                let gone = tombstone::open(&store.key, self.event, self.sealed.clone())?;
+                (gone.contact.clone(), Task::Erasure(gone))
+            }
+        };
+        Ok(Claimed {
+            event: self.event,
+            customer: self.customer,
+            tried_at: self.tried_at,
+            attempts: self.attempts,
+            created_at: self.created_at,
+            contact,
+            task,
+        })
+    }
+
+    fn sent(&self, contact: Option<String>) -> SentRecord {
+        SentRecord { key: self.event, record: None, contact, written_at: self.created_at }
     }
 }
 
 const UNREADABLE: Fault = Fault::Row("an outbox event is not what this Snova writes");
 
-fn covered(tx: &Transaction<'_>, customer: CustomerId, days: Days) -> Result<bool, Fault> {
-    let consent = consents::current(tx, customer)?;
-    Ok(consent.is_some_and(|consent| consent.is_live(Purpose::VisitRecords, days)))
-}
-
-/// The event if it may be sent; a visit without consent goes, or is taken back.
-fn with_consent(tx: &Transaction<'_>, mut waiting: Waiting, days: Days) -> Result<Option<Waiting>, Fault> {
-    if waiting.kind != "visit" || covered(tx, waiting.customer, days)? {
-        return Ok(Some(waiting));
-    }
-    if waiting.attempts == 0 {
-        tx.execute("DELETE FROM outbox WHERE seq = ?1", params![waiting.seq])?;
-        return Ok(None);
-    }
-    tx.execute("UPDATE outbox SET kind = 'visit_void' WHERE seq = ?1", params![waiting.seq])?;
-    waiting.kind = "visit_void".to_owned();
-    Ok(Some(waiting))
-}
-
-fn conclude(tx: &Transaction<'_>, event: Uuid, conclusion: &Conclusion) -> Result<(), Fault> {
-    let event = key(event);
-    match conclusion {
-        Conclusion::Done(record) => tx
-            .prepare_cached(
-                "UPDATE outbox SET state = 'done', record = coalesce(?2, record), sealed = NULL, not_before = NULL,
-                 last_error_class = NULL, last_error = NULL WHERE event = ?1 AND state = 'sending'",
-            )?
-            .execute(params![event, record])?,
-        Conclusion::Again { class, said, not_before } => tx
-            .prepare_cached(
-                "UPDATE outbox SET state = 'new', not_before = ?2, last_error_class = ?3, last_error = ?4
-                 WHERE event = ?1 AND state = 'sending'",
-            )?
-            .execute(params![event, micros(*not_before), class, said])?,
-        Conclusion::Dead { class, said } => tx
-            .prepare_cached(
-                "UPDATE outbox SET state = 'dead', not_before = NULL, last_error_class = ?2, last_error = ?3
-                 WHERE event = ?1 AND state = 'sending'",
-            )?
-            .execute(params![event, class, said])?,
+fn conclude(tx: &Transaction<'_>, target: TargetId, event: Uuid, conclusion: &Conclusion) -> Result<(), Fault> {
+    let mut statement =
+        tx.prepare_cached("SELECT kind, about FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'")?;
+    let mut rows = statement.query(params![key(event), target.0])?;
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let kind: String = row.get(0)?;
+    let about: Option<[u8; 16]> = row.get(1)?;
+    drop(rows);
+    let set = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<(), Fault> {
+        let sql =
+            format!("UPDATE deliveries SET {sql} WHERE target = ?1 AND fact = (SELECT seq FROM facts WHERE id = ?2)");
+        let event = key(event);
+        let ours: [&dyn rusqlite::ToSql; 2] = [&target.0, &event];
+        tx.prepare_cached(&sql)?.execute(&*[&ours, values].concat())?;
+        Ok(())
     };
-    Ok(())
+    match conclusion {
+        Conclusion::Done(record) => {
+            let done = "state = 'done', sealed = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL";
+            set(done, &[])?;
+            match about {
+                Some(about) => ledger::void(tx, target, Uuid::from_bytes(about)),
+                None if kind == "visit" => ledger::there(tx, target, event, record.as_deref()),
+                None => Ok(()),
+            }
+        }
+        Conclusion::Again { class, said, not_before } => set(
+            "state = 'new', not_before = ?3, last_error_class = ?4, last_error = ?5",
+            &[&micros(*not_before), class, said],
+        ),
+        Conclusion::Dead { class, said } => {
+            set("state = 'dead', not_before = NULL, last_error_class = ?3, last_error = ?4", &[class, said])?;
+            let never_there = kind == "visit" && *class == "poison";
+            if never_there { ledger::absent(tx, target, event) } else { Ok(()) }
+        }
+    }
 }
 
-fn limit(most: usize) -> i64 {
+pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }

@@ -76,8 +76,8 @@ impl Store {
 fn remove_rows(tx: &Transaction<'_>, device: &DeviceKey, id: CustomerId, now: WallTime) -> Result<Erasure, Fault> {
     require_customer(tx, id)?;
     let customer = params![key(id.0)];
-    // Before the rows go that say what the CRM has.
-    let tombstone = tombstone::of(tx, id)?;
+    // Before the rows go that say what each CRM has.
+    let tombstones = tombstone::of(tx, id)?;
     let events = outbox::drop_all(tx, id)?;
     let visits = tx.execute("DELETE FROM visits WHERE customer = ?1", customer)?;
     let templates = tx.execute("DELETE FROM templates WHERE customer = ?1", customer)?;
@@ -86,7 +86,7 @@ fn remove_rows(tx: &Transaction<'_>, device: &DeviceKey, id: CustomerId, now: Wa
     tx.execute("DELETE FROM consents WHERE customer = ?1", customer)?;
     tx.execute("DELETE FROM customers WHERE id = ?1", customer)?;
     let event = outbox::put_erasure(tx, id, now.at)?;
-    tombstone::keep(tx, device, event, &tombstone)?;
+    tombstone::keep(tx, device, event, &tombstones)?;
     tx.execute("UPDATE upkeep SET erasures = erasures + 1", [])?;
     gallery_changed(tx, id)?;
     Ok(Erasure { templates, visits, events, scrubbed: false })

@@ -1,4 +1,4 @@
-//! Which contact of the CRM a customer is, the card that the CRM keeps of them, and what delivery remembers.
+//! Which contact of the current CRM a customer is, and the card that it keeps of them. Links to a former one stay for erasures.
 //!
 //! Which contact it is, `crate::crm::choose` says. Contacts of people who are not enrolled are never written.
 
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, time};
+use super::targets::{self, TargetId};
 use super::{Store, consents};
 use crate::customer::{CrmCard, CustomerId, Purpose};
 use crate::vault::{DeviceKey, SealContext};
@@ -39,21 +40,6 @@ pub struct KeptCard {
     pub card: CrmCard,
 }
 
-/// What delivery remembers over a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SyncState {
-    pub cursor: String,
-    pub last_success: Option<Timestamp>,
-    pub failing_since: Option<Timestamp>,
-    pub blocked_until: Option<Timestamp>,
-    pub error_class: Option<String>,
-    pub error: Option<String>,
-    /// Counts the times that a person asked for another try.
-    pub wakes: u64,
-    /// Customers with waiting visits and no contact.
-    pub unlinked: u64,
-}
-
 #[derive(Serialize, Deserialize)]
 struct CardRow {
     given: Option<String>,
@@ -72,37 +58,24 @@ struct CardRow {
 const UNREADABLE: Fault = Fault::Row("a link to the CRM is not what this Snova writes");
 
 impl Store {
-    /// Says which CRM links, cards and the cursor belong to. If it is another one than before, they are forgotten.
-    pub fn use_crm(&self, target: &str) -> Result<(), StoreError> {
-        self.write(|tx| {
-            let before: String = tx.query_row("SELECT target FROM sync_state", [], |row| row.get(0))?;
-            if before == target {
-                return Ok(());
-            }
-            tx.execute("UPDATE upkeep SET gallery = gallery + 1", [])?;
-            // Whoever had a card of that CRM has none any more.
-            tx.execute(
-                "UPDATE customers SET changed = (SELECT gallery FROM upkeep)
-                 WHERE id IN (SELECT customer FROM crm_links WHERE sealed NOT NULL)",
-                [],
-            )?;
-            tx.execute("DELETE FROM crm_links", [])?;
-            tx.execute(
-                "UPDATE sync_state SET target = ?1, cursor = '', pulled_at = NULL, failing_since = NULL, blocked_until = NULL,
-                 error_class = NULL, error = NULL",
-                params![target],
-            )?;
-            Ok(())
-        })
+    /// Which contact of the current CRM this customer is. `None`: not looked for yet.
+    pub fn link(&self, customer: CustomerId) -> Result<Option<Link>, StoreError> {
+        self.read(|tx| link(tx, targets::current(tx)?, customer))
     }
 
-    /// `None`: not looked for yet.
-    pub fn link(&self, customer: CustomerId) -> Result<Option<Link>, StoreError> {
-        self.read(|tx| link(tx, customer))
+    /// Which contact of `target` this customer is.
+    pub fn link_in(&self, target: TargetId, customer: CustomerId) -> Result<Option<Link>, StoreError> {
+        self.read(|tx| link(tx, target, customer))
     }
 
     /// Records what is known of a customer's contact. A contact that another customer has is refused.
-    pub fn set_link(&self, customer: CustomerId, link: &Link, at: Timestamp) -> Result<(), StoreError> {
+    pub fn set_link(
+        &self,
+        target: TargetId,
+        customer: CustomerId,
+        link: &Link,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.write(|tx| {
             require_customer(tx, customer)?;
             let (state, contact, tried_at) = match link {
@@ -112,37 +85,39 @@ impl Store {
                 Link::Unclear(since) => ("unclear", None, *since),
             };
             if let Some(contact) = contact
-                && let Some(owner) = linked_to(tx, contact)?.filter(|owner| *owner != customer)
+                && let Some(owner) = linked_to(tx, target, contact)?.filter(|owner| *owner != customer)
             {
                 return Err(StoreError::ContactTaken { owner }.into());
             }
             tx.execute(
-                "INSERT INTO crm_links (customer, state, contact, tried_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (customer) DO UPDATE SET state = ?2, contact = ?3, tried_at = ?4,
-                 sealed = iif(contact IS ?3, sealed, NULL), as_of = iif(contact IS ?3, as_of, NULL)",
-                params![key(customer.0), state, contact, micros(tried_at)],
+                "INSERT INTO crm_links (customer, target, state, contact, tried_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (customer, target) DO UPDATE SET state = ?3, contact = ?4, tried_at = ?5,
+                 sealed = iif(contact IS ?4, sealed, NULL), as_of = iif(contact IS ?4, as_of, NULL)",
+                params![key(customer.0), target.0, state, contact, micros(tried_at)],
             )?;
             gallery_changed(tx, customer)
         })
     }
 
     /// Forgets a customer's contact and card: they are looked for anew.
-    pub fn unlink(&self, customer: CustomerId) -> Result<bool, StoreError> {
+    pub fn unlink(&self, target: TargetId, customer: CustomerId) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM crm_links WHERE customer = ?1 AND target = ?2";
         self.write(|tx| {
             gallery_changed(tx, customer)?;
-            Ok(tx.execute("DELETE FROM crm_links WHERE customer = ?1", params![key(customer.0)])? > 0)
+            Ok(tx.execute(sql, params![key(customer.0), target.0])? > 0)
         })
     }
 
     /// Whose contact this is.
-    pub fn customer_linked_to(&self, contact: &str) -> Result<Option<CustomerId>, StoreError> {
-        self.read(|tx| linked_to(tx, contact))
+    pub fn customer_linked_to(&self, target: TargetId, contact: &str) -> Result<Option<CustomerId>, StoreError> {
+        self.read(|tx| linked_to(tx, target, contact))
     }
 
     /// Customers who agreed, on `days`, that the CRM hears of them, and have no contact there; those who were looked
     /// for since `tried_after` are left out. Who waits with a visit comes first.
     pub fn customers_to_link(
         &self,
+        target: TargetId,
         most: usize,
         tried_after: Timestamp,
         days: impl Into<Days>,
@@ -150,11 +125,11 @@ impl Store {
         let days = days.into();
         self.read(|tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT c.id FROM customers c LEFT JOIN crm_links l ON l.customer = c.id
+                "SELECT c.id FROM customers c LEFT JOIN crm_links l ON l.customer = c.id AND l.target = ?2
                  WHERE l.customer IS NULL OR l.state = 'creating' OR l.state <> 'linked' AND l.tried_at < ?1
-                 ORDER BY NOT EXISTS (SELECT 1 FROM outbox o WHERE o.customer = c.id AND o.state = 'new'), c.id",
+                 ORDER BY NOT EXISTS (SELECT 1 FROM outbox o WHERE o.customer = c.id AND o.target = ?2 AND o.state = 'new'), c.id",
             )?;
-            let mut rows = statement.query(params![micros(tried_after)])?;
+            let mut rows = statement.query(params![micros(tried_after), target.0])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let customer = customer_id(row, 0)?;
@@ -171,12 +146,17 @@ impl Store {
     }
 
     /// Linked customers whose card was never fetched, with their contact.
-    pub fn customers_without_card(&self, most: usize) -> Result<Vec<(CustomerId, String)>, StoreError> {
+    pub fn customers_without_card(
+        &self,
+        target: TargetId,
+        most: usize,
+    ) -> Result<Vec<(CustomerId, String)>, StoreError> {
         self.read(|tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT customer, contact FROM crm_links WHERE state = 'linked' AND as_of IS NULL ORDER BY customer LIMIT ?1",
+                "SELECT customer, contact FROM crm_links WHERE target = ?2 AND state = 'linked' AND as_of IS NULL
+                 ORDER BY customer LIMIT ?1",
             )?;
-            let mut rows = statement.query(params![i64::try_from(most).unwrap_or(i64::MAX)])?;
+            let mut rows = statement.query(params![i64::try_from(most).unwrap_or(i64::MAX), target.0])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 found.push((customer_id(row, 0)?, row.get(1)?));
@@ -186,7 +166,7 @@ impl Store {
     }
 
     /// Keeps what the CRM says of a linked customer, in place of what it said before.
-    pub fn keep_card(&self, customer: CustomerId, kept: &KeptCard) -> Result<(), StoreError> {
+    pub fn keep_card(&self, target: TargetId, customer: CustomerId, kept: &KeptCard) -> Result<(), StoreError> {
         self.write(|tx| {
             let row = CardRow {
                 given: kept.given.clone(),
@@ -204,78 +184,18 @@ impl Store {
             let sealed = self.key.seal(&context(customer.0), &json);
             let sealed = sealed.map_err(|cause| StoreError::Sealed { table: "crm_links", row: customer.0, cause })?;
             tx.execute(
-                "UPDATE crm_links SET sealed = ?2, as_of = ?3 WHERE customer = ?1 AND state = 'linked'",
-                params![key(customer.0), sealed, micros(kept.card.as_of)],
+                "UPDATE crm_links SET sealed = ?2, as_of = ?3 WHERE customer = ?1 AND target = ?4 AND state = 'linked'",
+                params![key(customer.0), sealed, micros(kept.card.as_of), target.0],
             )?;
             gallery_changed(tx, customer)
         })
     }
-
-    /// What delivery remembers.
-    pub fn sync_state(&self) -> Result<SyncState, StoreError> {
-        self.read(|tx| {
-            let unlinked: i64 = tx.query_row(
-                "SELECT count(DISTINCT o.customer) FROM outbox o LEFT JOIN crm_links l ON l.customer = o.customer
-                 WHERE o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear')",
-                [],
-                |row| row.get(0),
-            )?;
-            let mut statement = tx.prepare_cached(
-                "SELECT cursor, last_success, failing_since, blocked_until, error_class, error, wakes FROM sync_state",
-            )?;
-            let mut rows = statement.query([])?;
-            let row = rows.next()?.ok_or(UNREADABLE)?;
-            let at = |column| row.get::<_, Option<i64>>(column)?.map(time).transpose();
-            Ok(SyncState {
-                cursor: row.get(0)?,
-                last_success: at(1)?,
-                failing_since: at(2)?,
-                blocked_until: at(3)?,
-                error_class: row.get(4)?,
-                error: row.get(5)?,
-                wakes: row.get::<_, i64>(6)?.unsigned_abs(),
-                unlinked: unlinked.unsigned_abs(),
-            })
-        })
-    }
-
-    /// Remembers where the next look for changed cards begins; and, at the end of one, that all cards are as of `at`.
-    pub fn keep_cursor(&self, cursor: &str, at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.write(|tx| {
-            tx.execute(
-                "UPDATE sync_state SET cursor = ?1, pulled_at = coalesce(?2, pulled_at)",
-                params![cursor, at.map(micros)],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// Remembers a failure of the whole delivery, and until when it waits.
-    pub fn keep_failure(&self, class: &str, said: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.write(|tx| {
-            tx.execute(
-                "UPDATE sync_state SET error_class = ?1, error = ?2, blocked_until = ?3, failing_since = coalesce(failing_since, ?4)",
-                params![class, said, micros(until), micros(now)],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// The delivery is well again.
-    pub fn clear_failure(&self) -> Result<(), StoreError> {
-        self.write(|tx| {
-            let sql =
-                "UPDATE sync_state SET error_class = NULL, error = NULL, blocked_until = NULL, failing_since = NULL
-                       WHERE error_class NOT NULL OR blocked_until NOT NULL";
-            tx.execute(sql, [])?;
-            Ok(())
-        })
-    }
 }
 
-pub(super) fn link(tx: &Transaction<'_>, customer: CustomerId) -> Result<Option<Link>, Fault> {
-    let mut statement = tx.prepare_cached("SELECT state, contact, tried_at FROM crm_links WHERE customer = ?1")?;
-    let mut rows = statement.query(params![key(customer.0)])?;
+pub(super) fn link(tx: &Transaction<'_>, target: TargetId, customer: CustomerId) -> Result<Option<Link>, Fault> {
+    let mut statement =
+        tx.prepare_cached("SELECT state, contact, tried_at FROM crm_links WHERE customer = ?1 AND target = ?2")?;
+    let mut rows = statement.query(params![key(customer.0), target.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let (state, contact, tried_at): (String, Option<String>, _) = (row.get(0)?, row.get(1)?, time(row.get(2)?)?);
     Ok(Some(match (&*state, contact) {
@@ -287,9 +207,9 @@ pub(super) fn link(tx: &Transaction<'_>, customer: CustomerId) -> Result<Option<
     }))
 }
 
-fn linked_to(tx: &Transaction<'_>, contact: &str) -> Result<Option<CustomerId>, Fault> {
-    let mut statement = tx.prepare_cached("SELECT customer FROM crm_links WHERE contact = ?1")?;
-    Ok(statement.query_row(params![contact], |row| customer_id(row, 0)).optional()?)
+fn linked_to(tx: &Transaction<'_>, target: TargetId, contact: &str) -> Result<Option<CustomerId>, Fault> {
+    let mut statement = tx.prepare_cached("SELECT customer FROM crm_links WHERE target = ?2 AND contact = ?1")?;
+    Ok(statement.query_row(params![contact, target.0], |row| customer_id(row, 0)).optional()?)
 }
 
 /// The card as it was sealed. One that no longer opens, because the device key was replaced, is fetched again sooner or

@@ -1,4 +1,4 @@
-//! The box's one database, `snova.db`: customers, consents, templates, visits, outbox, secrets; the only SQL of the
+//! The box's one database, `snova.db`: customers, consents, templates, visits, facts and their deliveries, the ledger, secrets; the only SQL of the
 //! house.
 //!
 //! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
@@ -7,17 +7,23 @@
 mod connection;
 mod consents;
 mod customers;
+mod debts;
 mod delivery;
 mod erasure;
 mod error;
+mod held;
 mod identifiers;
+mod ledger;
 mod left;
+mod letters;
 mod links;
 mod outbox;
+mod retention;
 mod roster;
 mod rows;
 mod secrets;
 mod space;
+mod targets;
 mod tombstone;
 mod upkeep;
 mod visits;
@@ -31,17 +37,21 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, Found, Seal};
 pub use customers::NewCustomer;
-pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
+pub use debts::Debt;
+pub use delivery::{Ask, Claimed, Conclusion, Task};
 pub use erasure::Erasure;
 use error::Fault;
 pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
+pub use ledger::SentRecord;
 pub use left::{LeftVisit, SeenAt};
-pub use links::{KeptCard, Link, SyncState};
+pub use letters::DeadLetter;
+pub use links::{KeptCard, Link};
 pub use outbox::OutboxStatus;
 pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
 pub use space::free_bytes;
-pub use tombstone::{SentRecord, Tombstone};
+pub use targets::{SyncState, TargetId};
+pub use tombstone::Tombstone;
 pub use visits::{Visit, VisitRecord, VisitVerdict};
 pub use writer::{VisitWrite, WriteQueue, Writer, Written, visit_writer};
 
@@ -103,6 +113,22 @@ impl Store {
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// This box's own id, minted once and never changed: it travels with every event, so that a centre which hears of many
+    /// boxes can tell them apart.
+    pub fn box_id(&self, now: jiff::Timestamp) -> Result<uuid::Uuid, StoreError> {
+        let kept = |tx: &Transaction<'_>| -> Result<Option<[u8; 16]>, Fault> {
+            Ok(tx.query_row("SELECT box FROM upkeep", [], |row| row.get(0))?)
+        };
+        if let Some(id) = self.read(kept)? {
+            return Ok(uuid::Uuid::from_bytes(id));
+        }
+        let minted = crate::clock::mint_at(now).into_bytes();
+        self.write(|tx| {
+            tx.execute("UPDATE upkeep SET box = coalesce(box, ?1)", [minted])?;
+            Ok(uuid::Uuid::from_bytes(kept(tx)?.unwrap_or(minted)))
+        })
     }
 
     /// A number that changes whenever customers, their consents, identifiers, templates or CRM's cards changed, in this

@@ -203,8 +203,9 @@ impl Store {
 }
 
 fn stamp(tx: &Transaction<'_>) -> Result<RosterStamp, Fault> {
-    let mut statement =
-        tx.prepare_cached("SELECT gallery, erasures, (SELECT max(pulled_at) FROM sync_state) FROM upkeep")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT gallery, erasures, (SELECT pulled_at FROM targets WHERE state = 'current') FROM upkeep",
+    )?;
     let (changes, erasures, asked): (i64, i64, Option<i64>) =
         statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let cards_as_of = asked.map(time).transpose()?;

@@ -6,7 +6,9 @@ CREATE TABLE customers (
     id          BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     sealed      BLOB NOT NULL, -- name, manners, language, tier, note
     enrolled_at INTEGER NOT NULL,
-    changed INTEGER NOT NULL DEFAULT 0
+    changed INTEGER NOT NULL DEFAULT 0,
+    past_visits INTEGER NOT NULL DEFAULT 0, -- those that count and whose rows were too old to be kept
+    past_last_visit INTEGER
 ) STRICT;
 CREATE INDEX customers_changed ON customers (changed);
 
@@ -69,33 +71,77 @@ CREATE INDEX visits_of_customer ON visits (customer);
 CREATE INDEX visits_open ON visits (id) WHERE closed_at IS NULL;
 CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
 
--- Events on their way to the CRM, in the order of `seq`, which is never used twice. Ids only, and no references:
--- an erasure outlives its customer, a `visit_void` the customer its visit was moved to. `deliver_after` is NULL while the visit is open.
--- new: to be sent (attempts > 0: was tried, may have arrived) · sending: a request is or was under way, in doubt
--- after a restart · done: the CRM confirmed it · dead: given up; refused as poison it is not there.
-CREATE TABLE outbox (
-    seq                INTEGER PRIMARY KEY AUTOINCREMENT,
-    event              BLOB NOT NULL UNIQUE CHECK (length(event) = 16),
-    kind               TEXT NOT NULL CHECK (kind IN ('visit', 'visit_void', 'erasure')),
-    customer           BLOB NOT NULL CHECK (length(customer) = 16),
-    visit              BLOB CHECK (length(visit) = 16),
-    about              BLOB CHECK (length(about) = 16), -- the visit's event that a void takes back
-    created_at         INTEGER NOT NULL,
-    deliver_after      INTEGER,
-    state              TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'sending', 'done', 'dead')),
+-- What the company's CRM is told: one row each CRM that the box was ever pointed at. `identity` is empty until there is
+-- one; what happened until then waits for it. The other columns are what delivery remembers over a restart.
+CREATE TABLE targets (
+    id            INTEGER PRIMARY KEY,
+    identity      TEXT NOT NULL UNIQUE,
+    state         TEXT NOT NULL CHECK (state IN ('current', 'former')),
+    cursor        TEXT NOT NULL DEFAULT '',
+    pulled_at     INTEGER, -- when changed cards were last asked for to the end
+    last_success  INTEGER,
+    failing_since INTEGER,
+    blocked_until INTEGER,
+    error_class   TEXT,
+    error         TEXT,
+    wakes         INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
+
+-- What happened, in the order of `seq`, which is never used twice. Ids only, and no references: an erasure outlives its
+-- customer, a correction the customer its visit was moved to. A fact never becomes another; facts leave with their
+-- customer, or with a visit that is too old to be kept. `deliver_after` is NULL while the visit is open.
+CREATE TABLE facts (
+    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- the key under which a CRM has it
+    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'erasure')),
+    customer      BLOB NOT NULL CHECK (length(customer) = 16),
+    visit         BLOB CHECK (length(visit) = 16),
+    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back
+    at            INTEGER NOT NULL,
+    deliver_after INTEGER,
+    CHECK ((kind = 'erasure') = (visit IS NULL)),
+    CHECK ((kind = 'correction') = (about IS NOT NULL))
+) STRICT;
+CREATE INDEX facts_of_customer ON facts (customer, seq);
+CREATE INDEX facts_of_visit ON facts (visit);
+
+-- A fact on its way to a target. new: to be sent (attempts > 0: was tried, may have arrived) · held: its customer's
+-- consent does not cover it now · sending: a request is or was under way, in doubt after a restart · done: the target
+-- confirmed it · dead: given up; refused as poison it is not there · withdrawn: not to be sent any more.
+CREATE TABLE deliveries (
+    fact               INTEGER NOT NULL REFERENCES facts (seq),
+    target             INTEGER NOT NULL REFERENCES targets (id),
+    state              TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'held', 'sending', 'done', 'dead', 'withdrawn')),
     attempts           INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     first_attempt_at   INTEGER,
     attempt_started_at INTEGER,
     not_before         INTEGER, -- not tried again before
     last_error_class   TEXT,
     last_error         TEXT,    -- in our words, without anything personal
-    record             TEXT,    -- the CRM's own id of what it has
-    sealed             BLOB,    -- of an erasure, until it is done: the contact and the records to be forgotten
-    CHECK ((kind = 'erasure') = (visit IS NULL))
-) STRICT;
-CREATE INDEX outbox_of_customer ON outbox (customer, seq);
-CREATE INDEX outbox_of_visit ON outbox (visit);
-CREATE INDEX outbox_waiting ON outbox (seq) WHERE state <> 'done';
+    sealed             BLOB,    -- of an erasure, until it is done: the contact and the records that this target must forget
+    PRIMARY KEY (fact, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_by_state ON deliveries (target, state, fact);
+
+CREATE VIEW outbox AS
+    SELECT f.seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
+           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.sealed
+    FROM deliveries d JOIN facts f ON f.seq = d.fact;
+
+-- The ledger: what each target has of a customer, or may have. It outlives the visit; an erasure takes it along.
+-- perhaps: sent, and not answered · there · absent: the target refused it · void: it stands there as taken back.
+CREATE TABLE records (
+    key        BLOB NOT NULL CHECK (length(key) = 16), -- the fact under whose id it was sent
+    target     INTEGER NOT NULL REFERENCES targets (id),
+    customer   BLOB NOT NULL CHECK (length(customer) = 16),
+    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'absent', 'void')),
+    record     TEXT,             -- the target's own id of it
+    contact    TEXT,             -- the contact it was written for
+    written_at INTEGER NOT NULL, -- the record is not older
+    PRIMARY KEY (key, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX records_of_customer ON records (customer);
 
 -- One row. `box` is this box, for a centre that hears of many, minted once; `floor` a time that is known to have passed,
 -- `believed` what the clock said when it was last plausible, `accepted` when the owner last said that it is right, `heard` what a
@@ -124,29 +170,19 @@ CREATE TABLE secrets (
     sealed BLOB NOT NULL
 ) STRICT;
 
--- Which contact of the CRM a customer is, and what the CRM says of them. No row: not looked for yet.
+-- Which contact of a target a customer is, and what the target says of them. No row: not looked for yet.
 CREATE TABLE crm_links (
-    customer BLOB PRIMARY KEY NOT NULL REFERENCES customers (id),
+    customer BLOB NOT NULL REFERENCES customers (id),
+    target   INTEGER NOT NULL REFERENCES targets (id),
     state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
-    contact  TEXT UNIQUE,
+    contact  TEXT,
     tried_at INTEGER NOT NULL,
-    sealed   BLOB, -- the CRM's card
+    sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    PRIMARY KEY (customer, target),
+    UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
--- One row: what delivery remembers over a restart. `target` names the CRM that links and cursor belong to.
-CREATE TABLE sync_state (
-    only          INTEGER PRIMARY KEY CHECK (only = 1),
-    target        TEXT NOT NULL,
-    cursor        TEXT NOT NULL,
-    pulled_at     INTEGER, -- when changed cards were last asked for to the end
-    last_success  INTEGER,
-    failing_since INTEGER,
-    blocked_until INTEGER,
-    error_class   TEXT,
-    error         TEXT,
-    wakes         INTEGER NOT NULL
-) STRICT;
-INSERT INTO sync_state (only, target, cursor, wakes) VALUES (1, '', '', 0);
+INSERT INTO targets (id, identity, state) VALUES (1, '', 'current');

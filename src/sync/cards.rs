@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::{Courier, SOME, later};
+use super::{Courier, SOME};
 use crate::crm::{Contact, ContactId, Failure, FailureClass};
 use crate::customer::{CrmCard, CustomerId};
 use crate::store::{KeptCard, StoreError};
@@ -15,13 +15,13 @@ const PAGES: usize = 4;
 impl Courier {
     /// Fetches what is missing and looks for changes if it is time; whether anything was asked of the CRM.
     pub(super) async fn fetch_cards(&mut self, now: Timestamp) -> Result<bool, StoreError> {
-        let missing = self.parts.store.customers_without_card(SOME)?;
+        let missing = self.parts.store.customers_without_card(self.target, SOME)?;
         for (customer, contact) in &missing {
             match self.parts.connector.contact(&ContactId(contact.clone())).await {
                 Ok(Some(contact)) if !contact.deleted => self.keep(*customer, &contact, now)?,
                 Ok(_) => {
                     tracing::info!(%customer, "the customer's contact is gone from the CRM; they are looked for anew");
-                    self.parts.store.unlink(*customer)?;
+                    self.parts.store.unlink(self.target, *customer)?;
                 }
                 Err(failure) if failure.class == FailureClass::Poison => self.keep_nothing(*customer, now)?,
                 Err(failure) => {
@@ -34,16 +34,17 @@ impl Courier {
             return Ok(true);
         }
         let every = self.parts.settings.pull_every;
-        if every.is_zero() || now < self.next_pull && self.next_pull <= later(now, every) {
+        let passed = self.parts.clock.monotonic();
+        if every.is_zero() || passed < self.next_pull {
             return Ok(false);
         }
         match self.pull(now).await? {
             Ok(more) => {
-                self.next_pull = if more { now } else { later(now, every) };
+                self.next_pull = if more { passed } else { passed + every };
                 self.well()?;
             }
             Err(failure) => {
-                self.next_pull = later(now, every);
+                self.next_pull = passed + every;
                 self.rest(&failure)?;
             }
         }
@@ -52,22 +53,22 @@ impl Courier {
 
     /// Some pages of changes; whether there are more.
     async fn pull(&mut self, now: Timestamp) -> Result<Result<bool, Failure>, StoreError> {
-        let mut cursor = self.parts.store.sync_state()?.cursor;
+        let mut cursor = self.parts.store.sync_state_of(self.target)?.cursor;
         for _ in 0..PAGES {
             let changes = match self.parts.connector.changed(&cursor).await {
                 Ok(changes) => changes,
                 Err(failure) => return Ok(Err(failure)),
             };
             for contact in &changes.contacts {
-                let Some(customer) = self.parts.store.customer_linked_to(&contact.id)? else { continue };
+                let Some(customer) = self.parts.store.customer_linked_to(self.target, &contact.id)? else { continue };
                 if contact.deleted {
-                    self.parts.store.unlink(customer)?;
+                    self.parts.store.unlink(self.target, customer)?;
                 } else {
                     self.keep(customer, contact, now)?;
                 }
             }
             cursor = changes.cursor;
-            self.parts.store.keep_cursor(&cursor, (!changes.more).then_some(now))?;
+            self.parts.store.keep_cursor(self.target, &cursor, (!changes.more).then_some(now))?;
             if !changes.more {
                 return Ok(Ok(false));
             }
@@ -93,12 +94,12 @@ impl Courier {
                 as_of: now,
             },
         };
-        self.parts.store.keep_card(customer, &kept)
+        self.parts.store.keep_card(self.target, customer, &kept)
     }
 
     /// A card that the CRM will not give is not asked for again and again.
     fn keep_nothing(&self, customer: CustomerId, now: Timestamp) -> Result<(), StoreError> {
         let card = CrmCard { as_of: now, ..CrmCard::default() };
-        self.parts.store.keep_card(customer, &KeptCard { card, ..KeptCard::default() })
+        self.parts.store.keep_card(self.target, customer, &KeptCard { card, ..KeptCard::default() })
     }
 }

@@ -2,15 +2,13 @@
 //!
 //! Which events come next, and in which order, is the store's `claim`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::{Courier, later};
 use crate::crm::{ContactId, Failure, FailureClass, Forgotten, RecordId, Seek, SentVisit, VisitRecord};
-use crate::customer::CustomerId;
-use crate::store::{Claimed, Conclusion, Link, StoreError, Task, Tombstone, Visit};
+use crate::store::{Claimed, Conclusion, SentRecord, StoreError, Task, Tombstone, Visit};
 
 /// A visit that fails so often by itself, while others get through, is given up.
 const MOST_ATTEMPTS: u32 = 30;
@@ -26,11 +24,9 @@ impl Courier {
         let mut parcels = Vec::new();
         for claimed in claimed {
             match &claimed.task {
-                Task::Visit(visit) => parcels.push(self.parcel(&claimed, visit)?),
-                Task::Void { key, record, written_at } => {
-                    let contact = self.contact_of(claimed.customer)?.unwrap_or_default();
-                    let record = record.clone().map(RecordId);
-                    let sent = SentVisit { key: *key, record, contact: ContactId(contact), written_at: *written_at };
+                Task::Visit(visit) => parcels.push(self.parcel(&claimed, visit)),
+                Task::Void(sent) => {
+                    let sent = sent_visit(sent, claimed.contact.as_deref());
                     let outcome = self.parts.connector.void(&sent).await;
                     self.conclude_one(&claimed, outcome, "void")?;
                 }
@@ -43,21 +39,14 @@ impl Courier {
         if parcels.is_empty() { Ok(()) } else { self.deliver_visits(parcels).await }
     }
 
-    fn parcel(&self, claimed: &Claimed, visit: &Visit) -> Result<Parcel, StoreError> {
-        let contact = if self.manners.needs_contact {
-            self.contact_of(claimed.customer)?.unwrap_or_default()
-        } else {
-            claimed.customer.to_string()
+    fn parcel(&self, claimed: &Claimed, visit: &Visit) -> Parcel {
+        let contact = match &claimed.contact {
+            Some(contact) if self.manners.needs_contact => contact.clone(),
+            _ if self.manners.needs_contact => String::new(),
+            _ => claimed.customer.to_string(),
         };
-        let record = record_of(claimed, visit, ContactId(contact), &self.parts.settings.shop);
-        Ok(Parcel { record, attempts: claimed.attempts })
-    }
-
-    fn contact_of(&self, customer: CustomerId) -> Result<Option<String>, StoreError> {
-        Ok(match self.parts.store.link(customer)? {
-            Some(Link::Linked(contact)) => Some(contact),
-            _ => None,
-        })
+        let record = record_of(claimed, visit, ContactId(contact), &self.parts.settings.shop, self.box_id);
+        Parcel { record, attempts: claimed.attempts }
     }
 
     async fn deliver_visits(&mut self, parcels: Vec<Parcel>) -> Result<(), StoreError> {
@@ -151,7 +140,7 @@ impl Courier {
                     self.batch = (self.batch / 2).max(1);
                 }
                 // One that fails alone while all was well is suspected itself; in an outage nothing is held against it.
-                let well = self.parts.store.sync_state()?.failing_since.is_none();
+                let well = self.parts.store.sync_state_of(self.target)?.failing_since.is_none();
                 if let [only] = piece.as_slice()
                     && (well || failure.class == FailureClass::Poison)
                 {
@@ -217,19 +206,19 @@ impl Courier {
         let (class, said) = (failure.class.as_str(), failure.said().to_owned());
         let hopeless = failure.class == FailureClass::Transient
             && attempts >= MOST_ATTEMPTS
-            && self.parts.store.sync_state()?.failing_since.is_none();
+            && self.parts.store.sync_state_of(self.target)?.failing_since.is_none();
         if failure.class == FailureClass::Poison || hopeless {
             self.parts.metrics.crm_deliveries.inc("refused");
             tracing::warn!(%event, class, said, "the CRM refuses an event; look at it with `snova sync status`");
             return Ok(Conclusion::Dead { class, said });
         }
-        let rest = self.backoff.of_event(attempts).max(self.settle());
+        let rest = self.backoff.of_event(attempts).max(self.settled_after());
         Ok(Conclusion::Again { class, said, not_before: later(self.now(), rest) })
     }
 
     /// All of these are tried again later; with a CRM without keys not before what is under way has ended.
     fn put_back<'a>(&mut self, parcels: impl Iterator<Item = &'a Parcel>, failure: &Failure) -> Result<(), StoreError> {
-        let not_before = later(self.now(), self.settle());
+        let not_before = later(self.now(), self.settled_after());
         let again = |parcel: &Parcel| {
             let (class, said) = (failure.class.as_str(), failure.said().to_owned());
             (parcel.record.key, Conclusion::Again { class, said, not_before })
@@ -237,7 +226,7 @@ impl Courier {
         self.write(parcels.map(again).collect())
     }
 
-    fn settle(&self) -> Duration {
+    fn settled_after(&self) -> Duration {
         if self.manners.keyed { Duration::ZERO } else { self.manners.settle }
     }
 
@@ -251,14 +240,9 @@ impl Courier {
             // The CRM never heard of them.
             return Ok(());
         }
-        let of_contact = contact.clone().unwrap_or(ContactId(String::new()));
-        let visits = tombstone.records.iter().map(|sent| SentVisit {
-            key: sent.key,
-            record: sent.record.clone().map(RecordId),
-            contact: of_contact.clone(),
-            written_at: sent.created_at,
-        });
-        let gone = Forgotten { key: claimed.event, customer: claimed.customer, contact, visits: visits.collect() };
+        let of_contact = contact.as_ref().map(|contact| &*contact.0);
+        let visits = tombstone.records.iter().map(|sent| sent_visit(sent, of_contact)).collect();
+        let gone = Forgotten { key: claimed.event, customer: claimed.customer, contact, visits };
         self.parts.connector.forget(&gone).await
     }
 
@@ -281,7 +265,7 @@ impl Courier {
     /// Commits what became of events; what the disk does not take is kept and comes before anything else.
     fn write(&mut self, concluded: Vec<(Uuid, Conclusion)>) -> Result<(), StoreError> {
         self.unwritten.extend(concluded);
-        self.parts.store.conclude(&self.unwritten, self.now())?;
+        self.parts.store.conclude(self.target, &self.unwritten, self.now())?;
         self.unwritten.clear();
         Ok(())
     }
@@ -295,11 +279,23 @@ enum Halves {
     Stop(Failure),
 }
 
+/// A record as the ledger has it; its contact is the one it was written for, or else the customer's.
+fn sent_visit(sent: &SentRecord, of_customer: Option<&str>) -> SentVisit {
+    let contact = sent.contact.as_deref().or(of_customer).unwrap_or_default();
+    SentVisit {
+        key: sent.key,
+        record: sent.record.clone().map(RecordId),
+        contact: ContactId(contact.to_owned()),
+        written_at: sent.written_at,
+    }
+}
+
 /// The facts of a visit for the CRM.
-pub fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str) -> VisitRecord {
+fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str, box_id: Uuid) -> VisitRecord {
     let record = &visit.record;
     VisitRecord {
         key: claimed.event,
+        box_id,
         contact,
         customer: claimed.customer,
         shop: shop.to_owned(),
@@ -312,13 +308,13 @@ pub fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &st
 }
 
 /// Visits that wait, as they would be sent, for a look before it happens.
-pub fn about_to_be_sent(claimed: &[Claimed], contacts: &BTreeMap<CustomerId, String>, shop: &str) -> Vec<VisitRecord> {
+pub fn about_to_be_sent(claimed: &[Claimed], shop: &str, box_id: Uuid) -> Vec<VisitRecord> {
     let visits = claimed.iter().filter_map(|claimed| match &claimed.task {
         Task::Visit(visit) => {
-            let contact = contacts.get(&claimed.customer).cloned();
-            Some(record_of(claimed, visit, ContactId(contact.unwrap_or_else(|| "(not found yet)".to_owned())), shop))
+            let contact = ContactId(claimed.contact.clone().unwrap_or_else(|| "(not found yet)".to_owned()));
+            Some(record_of(claimed, visit, contact, shop, box_id))
         }
-        Task::Void { .. } | Task::Erasure(_) => None,
+        Task::Void(_) | Task::Erasure(_) => None,
     });
     visits.collect()
 }

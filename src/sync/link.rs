@@ -12,7 +12,7 @@ use crate::crm::{
     Contact, ContactId, CrmConnector, CrmSettings, Failure, FailureClass, NewContact, Seeking, choose, searches,
 };
 use crate::customer::{Customer, CustomerId, Identifier, IdentifierKind};
-use crate::store::{Link, Store, StoreError};
+use crate::store::{Link, Store, StoreError, TargetId};
 
 /// How a search for a customer's contact ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +49,12 @@ impl Courier {
     /// Looks for the contacts of some customers who have none.
     pub(super) async fn link_some(&mut self, now: Timestamp, days: Days) -> Result<Looked, StoreError> {
         let again = now.checked_sub(SEEK_AGAIN).unwrap_or(Timestamp::MIN);
-        let customers = self.parts.store.customers_to_link(SOME, again, days)?;
+        let customers = self.parts.store.customers_to_link(self.target, SOME, again, days)?;
         let mut looked = Looked::ForNobody;
         for customer in &customers {
             let parts = &mut self.parts;
-            let linked =
-                link_customer(&parts.store, &mut *parts.connector, &parts.settings, &*parts.clock, *customer).await;
+            let book = LinkBook { store: &parts.store, target: self.target };
+            let linked = link_customer(book, &mut *parts.connector, &parts.settings, &*parts.clock, *customer).await;
             if !matches!(linked, Ok(Linked::Waiting)) {
                 looked = Looked::ForSome;
             }
@@ -64,7 +64,7 @@ impl Courier {
                 Err(LinkError::Store(error)) => return Err(error),
                 Err(LinkError::Crm(failure)) if failure.class == FailureClass::Poison => {
                     tracing::warn!(%customer, said = failure.said(), "the CRM refuses a customer's contact");
-                    self.parts.store.set_link(*customer, &Link::Unclear(now), now)?;
+                    self.parts.store.set_link(self.target, *customer, &Link::Unclear(now), now)?;
                 }
                 Err(LinkError::Crm(failure)) => {
                     self.rest(&failure)?;
@@ -76,19 +76,32 @@ impl Courier {
     }
 }
 
+/// Where it is written which contact of a CRM a customer is.
+#[derive(Clone, Copy)]
+pub struct LinkBook<'a> {
+    pub store: &'a Store,
+    pub target: TargetId,
+}
+
+impl LinkBook<'_> {
+    fn set(self, customer: CustomerId, link: &Link, at: Timestamp) -> Result<(), StoreError> {
+        self.store.set_link(self.target, customer, link, at)
+    }
+}
+
 /// Finds, links or creates the contact of one customer, and records what came of it.
 pub async fn link_customer(
-    store: &Store,
+    book: LinkBook<'_>,
     connector: &mut dyn CrmConnector,
     settings: &CrmSettings,
     clock: &dyn Clock,
     customer: CustomerId,
 ) -> Result<Linked, LinkError> {
     let now = clock.wall().at;
-    let Some(known) = store.customer(customer)? else { return Err(StoreError::UnknownCustomer(customer).into()) };
+    let Some(known) = book.store.customer(customer)? else { return Err(StoreError::UnknownCustomer(customer).into()) };
     let identifiers: Vec<Identifier> =
-        store.identifiers(customer)?.into_iter().filter_map(|kept| kept.identifier).collect();
-    let before = store.link(customer)?;
+        book.store.identifiers(customer)?.into_iter().filter_map(|kept| kept.identifier).collect();
+    let before = book.store.link_in(book.target, customer)?;
     // A creation that got no answer may still be under way.
     let settle = connector.manners().settle;
     if let Some(Link::Creating(since)) = before
@@ -101,45 +114,45 @@ pub async fn link_customer(
     for sought in searches(customer, &identifiers) {
         let found = connector.find(&sought).await?;
         match choose(customer, &found) {
-            Seeking::Found(contact) => return take(store, connector, customer, &contact, &found, now).await,
+            Seeking::Found(contact) => return take(book, connector, customer, &contact, &found, now).await,
             Seeking::Unclear => unclear = true,
             Seeking::Nobody => {}
         }
     }
     if unclear {
-        store.set_link(customer, &Link::Unclear(now), now)?;
+        book.set(customer, &Link::Unclear(now), now)?;
         tracing::info!(%customer, "the CRM has several contacts that could be this customer; say which with `snova crm link`");
         return Ok(Linked::Unclear);
     }
     if !settings.create_contacts {
-        store.set_link(customer, &Link::Absent(now), now)?;
+        book.set(customer, &Link::Absent(now), now)?;
         return Ok(Linked::Absent);
     }
     // On the disk before it is sent: if no answer comes, the contact is looked for before it is created again.
-    store.set_link(customer, &Link::Creating(now), now)?;
+    book.set(customer, &Link::Creating(now), now)?;
     let contact = connector.create(&new_contact(&known, &identifiers)).await?;
-    store.set_link(customer, &Link::Linked(contact.0.clone()), now)?;
+    book.set(customer, &Link::Linked(contact.0.clone()), now)?;
     tracing::info!(%customer, "a contact was created in the CRM");
     Ok(Linked::Created(contact))
 }
 
 async fn take(
-    store: &Store,
+    book: LinkBook<'_>,
     connector: &mut dyn CrmConnector,
     customer: CustomerId,
     contact: &ContactId,
     found: &[Contact],
     now: Timestamp,
 ) -> Result<Linked, LinkError> {
-    if store.customer_linked_to(&contact.0)?.is_some_and(|owner| owner != customer) {
-        store.set_link(customer, &Link::Unclear(now), now)?;
+    if book.store.customer_linked_to(book.target, &contact.0)?.is_some_and(|owner| owner != customer) {
+        book.set(customer, &Link::Unclear(now), now)?;
         return Ok(Linked::Unclear);
     }
     let marked = found.iter().any(|other| other.id == contact.0 && other.external_id.is_some());
     if !marked {
         connector.link(contact, customer).await?;
     }
-    store.set_link(customer, &Link::Linked(contact.0.clone()), now)?;
+    book.set(customer, &Link::Linked(contact.0.clone()), now)?;
     tracing::info!(%customer, "the customer was found in the CRM");
     Ok(Linked::Found(contact.clone()))
 }

@@ -17,15 +17,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
-pub use link::{LinkError, Linked, link_customer};
+pub use link::{LinkBook, LinkError, Linked, link_customer};
 pub use secrets::StoreSecrets;
 
 use self::backoff::Backoff;
 use self::link::Looked;
-use crate::clock::{Clock, Days};
+use crate::clock::{Clock, Days, Monotonic};
 use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Manners};
 use crate::shutdown::Shutdown;
-use crate::store::{Conclusion, Store, StoreError, SyncState};
+use crate::store::{Ask, Conclusion, Store, StoreError, SyncState, TargetId};
 use crate::telemetry::Metrics;
 use uuid::Uuid;
 
@@ -57,6 +57,12 @@ pub struct CourierParts {
 /// The worker.
 pub struct Courier {
     parts: CourierParts,
+    /// The CRM that the connector talks to.
+    target: TargetId,
+    /// It is not the current one: nothing but what it is owed is brought to it.
+    settles: bool,
+    /// Which box says so.
+    box_id: Uuid,
     manners: Manners,
     /// Visits of the next call: halved after a failure of the whole, doubled by a success.
     batch: usize,
@@ -66,25 +72,39 @@ pub struct Courier {
     /// A step ended in the middle because the database failed: what it had claimed is in doubt.
     broken_off: bool,
     wakes: u64,
-    next_pull: Timestamp,
-    next_beat: Timestamp,
-    next_beacon: Timestamp,
+    next_pull: Monotonic,
+    next_beat: Monotonic,
+    next_beacon: Monotonic,
     takes_heartbeats: bool,
 }
 
 impl Courier {
     /// Takes up the outbox where the last run left it. To be called once a run, before anything is sent.
     pub fn new(parts: CourierParts) -> Result<Self, StoreError> {
+        let target = parts.store.use_crm(&parts.settings.target.identity())?;
+        Self::to(parts, target, false)
+    }
+
+    /// A worker that brings a former CRM what it is owed, and nothing else.
+    pub fn settling(parts: CourierParts, target: TargetId) -> Result<Self, StoreError> {
+        parts.store.take_up_debts(target)?;
+        Self::to(parts, target, true)
+    }
+
+    fn to(parts: CourierParts, target: TargetId, settles: bool) -> Result<Self, StoreError> {
         let manners = parts.connector.manners();
-        parts.store.use_crm(&parts.settings.target.identity())?;
-        let doubtful = parts.store.recover_sending(manners.settle)?;
+        let doubtful = parts.store.recover_sending(target, manners.settle)?;
         if doubtful > 0 {
             tracing::info!(events = doubtful, "events were under way when the last run ended; they are in doubt");
         }
-        let now = parts.clock.wall().at;
-        let wakes = parts.store.sync_state()?.wakes;
+        let now = parts.clock.monotonic();
+        let box_id = parts.store.box_id(parts.clock.wall().at)?;
+        let wakes = parts.store.sync_state_of(target)?.wakes;
         let seed = parts.clock.mint().as_u64_pair().1;
         Ok(Self {
+            target,
+            settles,
+            box_id,
             batch: manners.batch.max(1),
             manners,
             backoff: Backoff::new(seed),
@@ -122,6 +142,11 @@ impl Courier {
         }
     }
 
+    /// Brings what is due now, and no more: what fails waits for another call.
+    pub async fn settle(mut self) {
+        while self.step().await.is_zero() {}
+    }
+
     /// Does the next thing that is due. Returns how long nothing more can be done, as far as is known now.
     pub async fn step(&mut self) -> Duration {
         match self.work().await {
@@ -137,20 +162,38 @@ impl Courier {
     async fn work(&mut self) -> Result<Duration, StoreError> {
         let (now, days) = (self.now(), self.days());
         // Before anything else is sent, or it would be forgotten that it was.
-        self.parts.store.conclude(&self.unwritten, now)?;
+        self.parts.store.conclude(self.target, &self.unwritten, now)?;
         self.unwritten.clear();
         if self.broken_off {
             // Nothing is under way now: this is the only worker.
-            self.parts.store.recover_sending(self.manners.settle)?;
+            self.parts.store.recover_sending(self.target, self.manners.settle)?;
             self.broken_off = false;
         }
+        let ask = Ask {
+            target: self.target,
+            most: self.batch,
+            linked_only: self.manners.needs_contact,
+            now,
+            days,
+            trust: self.parts.clock.trust(),
+        };
+        if self.settles {
+            let state = self.parts.store.sync_state_of(self.target)?;
+            if let Some(wait) = self.blocked(&state, now) {
+                return Ok(wait);
+            }
+            let claimed = self.parts.store.claim(&ask)?;
+            let idle = claimed.is_empty();
+            self.deliver(claimed).await?;
+            return Ok(if idle { POLL } else { Duration::ZERO });
+        }
         // Also while the CRM takes nothing: then most of all.
-        self.light_beacon(now).await;
-        let state = self.parts.store.sync_state()?;
+        self.light_beacon().await;
+        let state = self.parts.store.sync_state_of(self.target)?;
         if let Some(wait) = self.blocked(&state, now) {
             return Ok(wait);
         }
-        if self.beat(now).await? {
+        if self.beat().await? {
             return Ok(Duration::ZERO);
         }
         // A few at a time: a box full of new customers must not keep its visits waiting.
@@ -158,7 +201,7 @@ impl Courier {
         if looked == Looked::InVain {
             return Ok(Duration::ZERO);
         }
-        let claimed = self.parts.store.claim(self.batch, self.manners.needs_contact, now, days)?;
+        let claimed = self.parts.store.claim(&ask)?;
         if !claimed.is_empty() {
             self.deliver(claimed).await?;
             return Ok(Duration::ZERO);
@@ -177,7 +220,7 @@ impl Courier {
         if state.wakes != self.wakes {
             self.wakes = state.wakes;
             self.backoff.reset();
-            self.next_pull = now;
+            self.next_pull = self.parts.clock.monotonic();
         }
         let until = state.blocked_until?;
         let wait = Duration::try_from(until.duration_since(now)).ok()?;
@@ -192,8 +235,8 @@ impl Courier {
         let until = later(now, wait);
         let class = failure.class.as_str();
         self.parts.metrics.crm_failures.inc(class);
-        let before = self.parts.store.sync_state()?.error_class;
-        self.parts.store.keep_failure(class, failure.said(), until, now)?;
+        let before = self.parts.store.sync_state_of(self.target)?.error_class;
+        self.parts.store.keep_failure(self.target, class, failure.said(), until, now)?;
         let wait_s = wait.as_secs();
         if before.as_deref() == Some(class) {
             tracing::debug!(class, wait_s, said = failure.said(), "the CRM still fails");
@@ -206,18 +249,18 @@ impl Courier {
     /// The CRM has done what it was asked.
     fn well(&mut self) -> Result<(), StoreError> {
         if self.backoff.reset() {
-            self.parts.store.clear_failure()?;
+            self.parts.store.clear_failure(self.target)?;
             tracing::info!("the CRM takes what it is sent again");
         }
         Ok(())
     }
 
     /// Gives the sign of life that goes beside the CRM, if it is due. A receiver that is away is not waited for.
-    async fn light_beacon(&mut self, now: Timestamp) {
-        let every = self.parts.settings.heartbeat_every;
-        let due = !every.is_zero() && (now >= self.next_beacon || self.next_beacon > later(now, every * 2));
+    async fn light_beacon(&mut self) {
+        let (every, now) = (self.parts.settings.heartbeat_every, self.parts.clock.monotonic());
+        let due = !every.is_zero() && now >= self.next_beacon;
         let Some(beacon) = self.parts.beacon.as_mut().filter(|_| due) else { return };
-        self.next_beacon = later(now, every);
+        self.next_beacon = now + every;
         let beat = (self.parts.heartbeat)();
         if let Err(failure) = beacon.heartbeat(&beat).await {
             self.parts.metrics.beacon_failures.inc();
@@ -226,12 +269,12 @@ impl Courier {
     }
 
     /// Gives a sign of life if one is due; whether anything was sent.
-    async fn beat(&mut self, now: Timestamp) -> Result<bool, StoreError> {
-        let every = self.parts.settings.heartbeat_every;
-        if !self.takes_heartbeats || now < self.next_beat && self.next_beat < later(now, every * 2) {
+    async fn beat(&mut self) -> Result<bool, StoreError> {
+        let (every, now) = (self.parts.settings.heartbeat_every, self.parts.clock.monotonic());
+        if !self.takes_heartbeats || now < self.next_beat {
             return Ok(false);
         }
-        self.next_beat = later(now, every);
+        self.next_beat = now + every;
         let beat = (self.parts.heartbeat)();
         match self.parts.connector.heartbeat(&beat).await {
             Ok(true) => self.well()?,

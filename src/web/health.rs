@@ -50,6 +50,10 @@ pub struct OutboxHealth {
     pub dead: u64,
     /// Customers without a contact in the CRM: their visits wait.
     pub unlinked: u64,
+    /// Visits that are held because no consent covers them now.
+    pub held: u64,
+    /// What CRMs that are no longer configured must still take back or forget.
+    pub debts: u64,
     /// When the CRM last took something.
     pub last_success: Option<Timestamp>,
     /// Of the last failure, until something succeeds again: throttled, auth, transient, …
@@ -128,6 +132,10 @@ pub struct OutboxView {
     dead: u64,
     /// Customers without a contact in the CRM: their visits wait.
     unlinked: u64,
+    /// Visits that are held because their customer's consent does not cover them now.
+    held: u64,
+    /// What CRMs that are no longer configured must still take back or forget.
+    debts: u64,
     /// When the CRM last took something.
     #[schema(format = DateTime)]
     last_success: Option<String>,
@@ -150,6 +158,8 @@ impl OutboxView {
             oldest_age_s: outbox.oldest_age.map(|age| age.as_secs()),
             dead: outbox.dead,
             unlinked: outbox.unlinked,
+            held: outbox.held,
+            debts: outbox.debts,
             last_success: outbox.last_success.map(wire_time),
             error_class: outbox.error_class,
             error: outbox.error,

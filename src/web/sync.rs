@@ -47,7 +47,7 @@ pub trait SyncDesk: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     pub event: Uuid,
-    /// What it would have told the CRM: `visit`, `visit_void`, `erasure`.
+    /// What it would have told the CRM: `visit`, `correction`, `erasure`.
     pub kind: String,
     pub visit: Option<Uuid>,
     pub customer: Uuid,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
-use snova::clock::{WallTime, mint_at};
+use snova::clock::{Trust, WallTime, mint_at};
 use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, PersonName, Purpose, VisitId};
 use snova::face::{CounterId, Embedding, Template};
-use snova::store::{FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
+use snova::store::{Ask, FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
 use snova::vault::Seal;
 
 pub const TODAY: Date = date(2026, 3, 2);
@@ -107,15 +107,15 @@ pub fn visit_of(customer: CustomerId, seconds: i64) -> VisitRecord {
     }
 }
 
-/// One outbox row: kind, customer, visit, state, seconds after nine from which it may leave.
+/// One event on its way: kind, customer, visit, state, seconds after nine from which it may leave.
 pub type Event = (String, CustomerId, Option<VisitId>, String, Option<i64>);
 
-/// The outbox in order of `seq`.
+/// What is on its way to CRMs or was, in order of `seq`: the one place of the tests that reads these tables.
 pub fn outbox(dir: &Path) -> Vec<Event> {
     let connection = raw(dir);
     let mut statement = connection
-        .prepare("SELECT kind, customer, visit, state, deliver_after FROM outbox ORDER BY seq")
-        .expect("the table is there");
+        .prepare("SELECT kind, customer, visit, state, deliver_after FROM outbox ORDER BY seq, target")
+        .expect("the view is there");
     let uuid = uuid::Uuid::from_bytes;
     let rows = statement.query_map([], |row| {
         let visit: Option<[u8; 16]> = row.get(2)?;
@@ -123,17 +123,43 @@ pub fn outbox(dir: &Path) -> Vec<Event> {
         let after = after.map(|micros| (micros - at(0).at.as_microsecond()) / 1_000_000);
         Ok((row.get(0)?, CustomerId(uuid(row.get(1)?)), visit.map(|v| VisitId(uuid(v))), row.get(3)?, after))
     });
-    rows.expect("the table can be read").collect::<Result<_, _>>().expect("rows are as written")
+    rows.expect("the view can be read").collect::<Result<_, _>>().expect("rows are as written")
 }
 
-/// Plays the courier: sets the state of this visit's last `visit` event.
+/// Plays the courier: sets the state of this visit's last delivery, and what the CRM then has.
 pub fn courier(dir: &Path, visit: VisitId, state: &str, attempts: u32) {
-    let changed = raw(dir).execute(
-        "UPDATE outbox SET state = ?2, attempts = ?3 WHERE seq =
-         (SELECT max(seq) FROM outbox WHERE visit = ?1 AND kind = 'visit')",
-        rusqlite::params![visit.0.into_bytes(), state, attempts],
+    let connection = raw(dir);
+    let seq: i64 = connection
+        .query_row("SELECT max(seq) FROM outbox WHERE visit = ?1 AND kind = 'visit'", [visit.0.into_bytes()], |row| {
+            row.get(0)
+        })
+        .expect("an event of this visit");
+    play(dir, seq, state, attempts);
+}
+
+/// Plays the courier for one event.
+pub fn play(dir: &Path, seq: i64, state: &str, attempts: u32) {
+    let connection = raw(dir);
+    let changed = connection.execute(
+        "UPDATE deliveries SET state = ?2, attempts = ?3 WHERE fact = ?1",
+        rusqlite::params![seq, state, attempts],
     );
-    assert_eq!(changed.expect("the outbox can be written"), 1, "no event of this visit");
+    assert_eq!(changed.expect("the deliveries can be written"), 1, "no delivery of this event");
+    if state == "done" || state == "sending" || (state == "new" && attempts > 0) {
+        let has = if state == "done" { "there" } else { "perhaps" };
+        let has = connection.execute(
+            "INSERT OR REPLACE INTO records (key, target, customer, state, written_at)
+             SELECT event, target, customer, ?2, created_at FROM outbox WHERE seq = ?1 AND kind = 'visit'",
+            rusqlite::params![seq, has],
+        );
+        has.expect("the ledger can be written");
+    }
+}
+
+/// A question to the outbox for the current CRM, under a clock that is right.
+pub fn ask(store: &Store, most: usize, now: WallTime) -> Ask {
+    let target = store.current_target().expect("readable");
+    Ask { target, most, linked_only: false, now: now.at, days: TODAY.into(), trust: Trust::Plausible }
 }
 
 /// All bytes of all files in the folder.

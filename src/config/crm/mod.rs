@@ -71,7 +71,7 @@ pub(super) fn crm(mut section: Section, faults: &mut Faults, device: &Device) ->
         stale_after: seconds(&mut section, faults, "stale_s", default.stale_after, 60..=31_536_000),
         language: device.language,
         country: device.country,
-        shop: device.name.clone(),
+        shop: device.store.clone(),
     };
     section.close(faults);
     crm

@@ -154,6 +154,7 @@ impl CrmConnector for Webhook {
             "event": "heartbeat",
             "key": self.tools.clock.mint().to_string(),
             "device": beat.device,
+            "box": beat.box_id.to_string(),
             "version": beat.version,
             "at": wire::time(beat.at.at),
             "synchronised": beat.at.synchronised,

@@ -24,6 +24,7 @@ pub(super) fn visit(visit: &VisitRecord) -> Value {
         "key": visit.key.to_string(),
         "customer": visit.customer.to_string(),
         "shop": visit.shop,
+        "box": visit.box_id.to_string(),
         "counter": visit.counter.to_string(),
         "opened_at": time(visit.opened_at.at),
         "closed_at": time(visit.closed_at.at),

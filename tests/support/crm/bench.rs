@@ -89,6 +89,7 @@ impl Bench {
             contact: ContactId(contact.to_owned()),
             customer: CustomerId(mint_at(now.at)),
             shop: "shop-7".to_owned(),
+            box_id: uuid::Uuid::nil(),
             counter: CounterId::new(counter),
             opened_at: opened,
             closed_at: now,

@@ -15,13 +15,13 @@ use snova::config::Config;
 use snova::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Timer, Tools};
 use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, Identifier, PersonName, Purpose, VisitId};
 use snova::face::CounterId;
-use snova::store::{FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
+use snova::store::{Ask, FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
 use snova::sync::{Courier, CourierParts, StoreSecrets};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
 use uuid::Uuid;
 
-use super::bench::{Leap, START};
+use super::bench::{Leap, Pocket, START};
 use super::{FakeContact, FakeCrm, FakeServer, FakeVisit};
 
 pub struct Road {
@@ -48,9 +48,7 @@ impl Road {
         for (name, value) in server.crm.lock().unwrap().secrets() {
             store.set_secret(name, &value).unwrap();
         }
-        // Signs of life have their own tests: here they would only stand between visits.
-        let text = change(server.config().replacen("[crm]", "[crm]\ntimeout_ms = 500\nheartbeat_s = 0", 1));
-        let settings = Config::parse(&text, Path::new("snova.toml")).unwrap_or_else(|e| panic!("{e}\n{text}")).crm;
+        let settings = settings_of(&server, change);
         let courier = courier(&store, &clock, &settings);
         Self { dir, clock, store, server, settings, courier }
     }
@@ -58,6 +56,32 @@ impl Road {
     /// Another worker on the same database, as after a crash of the box. The one before is dropped wherever it was.
     pub fn restart(&mut self) {
         self.courier = courier(&self.store, &self.clock, &self.settings);
+    }
+
+    /// The owner points the box at another CRM, and gives the secrets of that one.
+    pub fn point_at(&mut self, server: &FakeServer) {
+        server.set_clock(Arc::clone(&self.clock) as Arc<dyn Clock>);
+        for (name, value) in server.crm.lock().unwrap().secrets() {
+            self.store.set_secret(name, &value).unwrap();
+        }
+        self.settings = settings_of(server, |config| config);
+        self.restart();
+    }
+
+    /// Secrets of the configured CRM as they are now, for [`Self::settle`].
+    pub fn secrets(&self) -> Pocket {
+        let names = self.settings.secret_names().into_iter();
+        let kept = names.filter_map(|name| Some((name.to_owned(), self.store.secret(name).unwrap()?)));
+        Pocket(Mutex::new(kept.collect()))
+    }
+
+    /// What `snova sync settle` does, with the settings and secrets that the former CRM had.
+    pub async fn settle(&self, settings: &CrmSettings, secrets: Pocket) {
+        let target = self.store.target_named(&settings.target.identity()).unwrap().expect("it was configured once");
+        let timer = Arc::new(Leap(Arc::clone(&self.clock)));
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let parts = parts(&self.store, clock, timer, settings, Arc::new(secrets));
+        Courier::settling(parts, target).unwrap().settle().await;
     }
 
     pub fn now(&self) -> Timestamp {
@@ -81,6 +105,12 @@ impl Road {
 
     pub fn today(&self) -> jiff::civil::Date {
         self.now().to_zoned(TimeZone::UTC).date()
+    }
+
+    /// What the worker would ask the outbox for now.
+    pub fn ask(&self, most: usize) -> Ask {
+        let (target, days) = (self.store.current_target().unwrap(), self.today().into());
+        Ask { target, most, linked_only: true, now: self.now(), days, trust: self.clock.trust() }
     }
 
     /// Lets the worker work, and simulated time pass, until nothing waits or `limit` has passed.
@@ -144,7 +174,7 @@ impl Drop for Road {
         }
         super::leaks::assert_none();
         let connection = rusqlite::Connection::open(self.dir.path().join(FILE_NAME)).unwrap();
-        let sql = "SELECT last_error FROM outbox WHERE last_error NOT NULL UNION SELECT error FROM sync_state WHERE error NOT NULL";
+        let sql = "SELECT last_error FROM outbox WHERE last_error NOT NULL UNION SELECT error FROM targets WHERE error NOT NULL";
         let mut statement = connection.prepare(sql).unwrap();
         for said in statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap) {
             assert_eq!(super::leaks::leak_in(&said), None, "{said}");
@@ -211,9 +241,26 @@ fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &CrmSettin
 
 fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, settings: &CrmSettings) -> Courier {
     let secrets = Arc::new(StoreSecrets(Arc::clone(store))) as Arc<dyn Secrets>;
+    Courier::new(parts(store, clock, timer, settings, secrets)).unwrap()
+}
+
+/// The configuration by which a box reaches `server`.
+fn settings_of(server: &FakeServer, change: impl Fn(String) -> String) -> CrmSettings {
+    // Signs of life have their own tests: here they would only stand between visits.
+    let text = change(server.config().replacen("[crm]", "[crm]\ntimeout_ms = 500\nheartbeat_s = 0", 1));
+    Config::parse(&text, Path::new("snova.toml")).unwrap_or_else(|e| panic!("{e}\n{text}")).crm
+}
+
+fn parts(
+    store: &Arc<Store>,
+    clock: Arc<dyn Clock>,
+    timer: Arc<dyn Timer>,
+    settings: &CrmSettings,
+    secrets: Arc<dyn Secrets>,
+) -> CourierParts {
     let tools = Tools { clock: Arc::clone(&clock), timer, secrets };
     let beat_clock = Arc::clone(&clock);
-    let parts = CourierParts {
+    CourierParts {
         store: Arc::clone(store),
         connector: snova::crm::open(settings, &tools).unwrap().expect("a CRM is configured"),
         beacon: snova::crm::open_beacon(settings, &tools).unwrap(),
@@ -223,6 +270,7 @@ fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, 
         metrics: Arc::new(Metrics::new()),
         heartbeat: Arc::new(move || Heartbeat {
             device: "shop-7".to_owned(),
+            box_id: Uuid::nil(),
             version: "1".to_owned(),
             at: beat_clock.wall(),
             cameras: vec![("till-1-front".to_owned(), true)],
@@ -230,6 +278,5 @@ fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, 
             outbox_oldest: None,
             outbox_dead: 0,
         }),
-    };
-    Courier::new(parts).unwrap()
+    }
 }
