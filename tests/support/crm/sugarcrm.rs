@@ -3,6 +3,8 @@
 //! After the vendor's developer guide and what pysugarcrm expects. Unknown fields are passed over in silence when they
 //! are written and refused when they are asked for; a meeting in the bin gives up its key, and is created anew.
 
+mod records;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
