@@ -126,7 +126,7 @@ impl FakeRecords for FakeBitrix24 {
             }),
             None => json!({
                 "id": record.parse::<i64>().unwrap(), "title": "Замер кухни", "xmlId": null, "contactId": contact.parse::<i64>().unwrap(),
-                "contactIds": [contact.parse::<i64>().unwrap()], "createdTime": stamp(now), "updatedTime": stamp(now), "ufCrm5Void": "N",
+                "contactIds": [contact.parse::<i64>().unwrap()], "createdTime": stamp(now), "updatedTime": stamp(now), "ufCrm5At": null, "ufCrm5Void": "N",
             }),
         };
         let row = row.as_object().cloned().unwrap();
