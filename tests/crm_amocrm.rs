@@ -329,3 +329,34 @@ async fn a_visit_of_a_customer_without_contact_is_still_reached_by_what_the_crm_
     bench.connector.forget(&gone).await.unwrap();
     assert!(bench.server.crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
 }
+
+#[tokio::test]
+async fn notes_that_moved_with_a_merged_contact_are_read_in_batches_and_only_ours_is_emptied() {
+    for no_filter_by_id in [false, true] {
+        let mut bench = account_with(Quirks { no_filter_by_id, ..Quirks::default() }).await;
+        let contact = add(&bench, ivan());
+        let visits: Vec<_> = (0..60).map(|_| bench.visit(&contact)).collect();
+        let ids = bench.connector.record(&visits).await.unwrap();
+        let now = bench.clock.wall().at;
+        bench.server.crm.lock().unwrap().plant("57", &contact, now);
+        // The contact that the box knows is gone: its notes are another's now.
+        let told = |(visit, id): (&VisitRecord, &Result<_, _>)| SentVisit {
+            record: id.clone().ok(),
+            contact: ContactId("99".to_owned()),
+            ..sent(visit)
+        };
+        let mut told: Vec<SentVisit> = visits.iter().zip(&ids).map(told).collect();
+        told.push(SentVisit { record: Some(snova::crm::RecordId("57".to_owned())), ..told[0].clone() });
+        told.push(SentVisit { record: Some(snova::crm::RecordId("comment:57".to_owned())), ..told[0].clone() });
+        bench.server.forget_asked();
+        let customer = CustomerId(uuid::Uuid::from_u128(7));
+        let gone = Forgotten { key: customer.0, customer, contact: None, visits: told };
+        bench.connector.forget(&gone).await.unwrap();
+        let there = bench.server.crm.lock().unwrap().visits();
+        assert_eq!(there.iter().filter(|visit| visit.erased).count(), 60);
+        assert!(bench.server.crm.lock().unwrap().raw("57").unwrap().contains("перезвонить"));
+        let reads = bench.server.asked();
+        let reads = reads.iter().take_while(|asked| asked.method == "GET").count();
+        assert_eq!(reads, if no_filter_by_id { 64 } else { 3 }, "the contact's list, and each fifty notes");
+    }
+}

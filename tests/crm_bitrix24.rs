@@ -370,3 +370,49 @@ async fn a_visit_of_a_customer_without_contact_is_still_reached_by_what_the_crm_
     bench.connector.forget(&gone).await.unwrap();
     assert!(bench.server.crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
 }
+
+#[tokio::test]
+async fn comments_whose_ids_were_told_are_read_in_batches_and_one_that_may_not_be_read_waits() {
+    for no_comments in [false, true] {
+        let mut bench = portal_with(Quirks { no_comments, ..comments() }).await;
+        let contact = add(&bench, ivan());
+        let visits: Vec<_> = (0..60).map(|_| bench.visit(&contact)).collect();
+        let ids = bench.connector.record(&visits).await.unwrap();
+        let told = visits.iter().zip(&ids).map(|(visit, id)| named(visit, id.as_ref().unwrap())).collect();
+        let customer = CustomerId(uuid::Uuid::from_u128(7));
+        let gone = Forgotten { key: customer.0, customer, contact: None, visits: told };
+        bench.server.forget_asked();
+        let forgotten = bench.connector.forget(&gone).await;
+        if no_comments {
+            // "Access denied." comes without a code, as "Not found." does, and is not that.
+            assert_eq!(forgotten.unwrap_err().class, FailureClass::TenantBlocked);
+            assert_eq!(bench.server.crm.lock().unwrap().visits().len(), 60);
+            continue;
+        }
+        forgotten.unwrap();
+        assert!(bench.server.crm.lock().unwrap().visits().is_empty());
+        let asked = bench.server.asked_so_far();
+        assert!(asked <= 15, "three parts of 25: read, delete, read again and look through the contact's: {asked}");
+    }
+}
+
+#[tokio::test]
+async fn an_element_is_sought_by_its_key_alone_and_a_missing_one_among_the_comments() {
+    let mut bench = portal().await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    let told = |visit: &VisitRecord| named(visit, &snova::crm::RecordId("913".to_owned()));
+    bench.server.forget_asked();
+    bench.connector.void(&told(&visit)).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
+    assert!(!bench.server.asked().iter().any(|asked| asked.text().contains("913")));
+    // Another box of the same shop, whose visits are comments.
+    let no_type = |config: String| config.replace("visit_type_id", "# visit_type_id");
+    let mut commenting = Bench::with(bench.server.crm.clone(), no_type).await;
+    let visit = commenting.visit(&contact);
+    let id = commenting.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].clone().unwrap();
+    assert!(id.0.starts_with("comment:"), "{id}");
+    bench.connector.void(&told(&visit)).await.unwrap();
+    assert!(bench.server.crm.lock().unwrap().visits()[1].void);
+}

@@ -263,3 +263,32 @@ async fn the_preview_shows_the_requests_and_no_secret() {
     assert!(shown.starts_with("POST /rest/v11_10/bulk") && shown.contains("sync_key"), "{shown}");
     assert!(!shown.contains("password"));
 }
+
+#[tokio::test]
+async fn twins_of_an_erased_visit_go_too_however_few_are_shown_at_once() {
+    let crm = Arc::new(Mutex::new(FakeSugar::of(false)));
+    let mut bench = Bench::of(crm.clone()).await;
+    let contact = add(&bench, ivan());
+    let visits: Vec<_> = (0..12).map(|_| bench.visit(&contact)).collect();
+    let ids = bench.connector.record(&visits[..10]).await.unwrap();
+    bench.connector.record(&visits[10..]).await.unwrap();
+    {
+        // Somebody copies a meeting with all its fields; and the tenant shows three at once.
+        let mut crm = crm.lock().unwrap();
+        let twin = crm.beans.all("Meetings")[4].clone();
+        crm.beans.insert("Meetings", "5ca1ab1e-0000-4000-8000-00000000eeee", bench.clock.wall().at);
+        crm.beans.update("Meetings", "5ca1ab1e-0000-4000-8000-00000000eeee", &twin, bench.clock.wall().at);
+        crm.most = 3;
+    }
+    let told = |(at, visit): (usize, &VisitRecord)| SentVisit {
+        record: ids.get(at).map(|id| id.clone().unwrap()),
+        ..sent(visit)
+    };
+    let visits = visits.iter().enumerate().map(told).collect();
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    bench.server.forget_asked();
+    bench.connector.forget(&Forgotten { key: customer.0, customer, contact: None, visits }).await.unwrap();
+    assert_eq!(crm.lock().unwrap().beans.live("Meetings").count(), 0);
+    let reads = bench.server.asked().iter().filter(|asked| asked.path.ends_with("/filter")).count();
+    assert_eq!(reads, 5, "thirteen meetings by three");
+}

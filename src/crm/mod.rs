@@ -143,11 +143,13 @@ pub trait CrmConnector: Send {
     /// Which of these visits are there, in their order. Only the CRM's word counts, never a missing answer.
     async fn reconcile(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure>;
 
-    /// Marks a recorded visit as void: it was not this customer. One that is not there is no error.
+    /// Marks a recorded visit as void: it was not this customer. One that is not there is no error. What does not bear
+    /// the visit's key or mark is left alone, whatever id was told; a look that fails is an error.
     async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure>;
 
     /// Makes the CRM forget what Snova told it of a customer: their visits' records, and the external id on the
-    /// contact. The contact itself is the company's. What is not there (any more) is no error.
+    /// contact. The contact itself is the company's. What is not there (any more) is no error. What does not bear a
+    /// visit's key or mark, or the dead id, is left alone, whatever id was told; a look that fails is an error.
     async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure>;
 
     /// Contacts that have exactly what is sought: the connector compares normalised values itself and never trusts a

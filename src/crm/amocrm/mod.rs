@@ -264,9 +264,14 @@ impl CrmConnector for AmoCrm {
         let Some(contact) = &gone.contact else { return Ok(()) };
         let row = self.row(contact).await?;
         let there = row.and_then(|row| wire::contact(&row, &self.settings.fields));
-        // The contact may be another customer's by now.
-        if there.is_some_and(|contact| contact.external_id.as_deref() == Some(&*gone.customer.to_string())) {
-            self.write_external_id(contact, None).await?;
+        let sought = Seek::ExternalId(gone.customer);
+        // The contact may be another customer's by now, and ours another contact.
+        let ours = match there.filter(|there| sought.is_met_by(there, None)) {
+            Some(there) => vec![there],
+            None => self.find(&sought).await?,
+        };
+        for contact in ours {
+            self.write_external_id(&ContactId(contact.id), None).await?;
         }
         Ok(())
     }

@@ -21,10 +21,19 @@ const SERVICE: &str = "Snova";
 /// How far before a visit its note is looked for: the box's clock may be ahead of amoCRM's.
 const SLACK: Duration = Duration::from_secs(3600);
 
-/// A note as far as it matters here.
+/// Notes that are asked for by their ids in one address.
+const IDS: usize = 50;
+
+/// A note of our kind as far as it matters here.
 struct Note {
     id: String,
     text: String,
+}
+
+impl Note {
+    fn bears(&self, key: Uuid) -> bool {
+        self.text.contains(&mark(key))
+    }
 }
 
 fn row(account: &AmoCrm, visit: &VisitRecord) -> Result<Value, Failure> {
@@ -160,6 +169,9 @@ async fn list(account: &mut AmoCrm, contact: &ContactId, from: Option<Timestamp>
 }
 
 fn note(row: &Value) -> Option<Note> {
+    if row["note_type"] != KIND {
+        return None;
+    }
     let text = row["params"]["text"].as_str().unwrap_or_default();
     Some(Note { id: wire::id(&row["id"])?, text: text.trim().to_owned() })
 }
@@ -174,8 +186,31 @@ async fn one(account: &mut AmoCrm, id: &str) -> Result<Option<Note>, Failure> {
     Ok(note(&reply.json()?))
 }
 
+/// Those of our kind among the notes with these ids, whosesoever they are. One that is not there is left out.
+async fn several(account: &mut AmoCrm, ids: &[&str]) -> Result<Vec<Note>, Failure> {
+    let mut notes = Vec::new();
+    for ids in ids.chunks(IDS) {
+        let build = |base: &str| {
+            let request = Request::get(format!("{base}/contacts/notes")).query("limit", &PAGE.to_string());
+            ids.iter().fold(request, |request, id| request.query("filter[id][]", id))
+        };
+        let reply = account.call(build).await?;
+        let (rows, more) = wire::page(&reply, "notes", &*account.tools.clock)?;
+        let is_asked = |row: &Value| wire::id(&row["id"]).is_some_and(|id| ids.contains(&&*id));
+        if !more && rows.iter().all(is_asked) {
+            notes.extend(rows.iter().filter_map(note));
+            continue;
+        }
+        // An account that passes the filter over shows some of everybody's: who is not among them may be there.
+        for id in ids {
+            notes.extend(one(account, id).await?);
+        }
+    }
+    Ok(notes)
+}
+
 /// Puts what `text` makes of a visit's key in place of what every note of these visits says; a note that says what
-/// `unless` makes of it stays as it is.
+/// `unless` makes of it stays as it is. A note is a visit's by its mark: an id that was told may be another's here.
 pub(super) async fn rewrite(
     account: &mut AmoCrm,
     visits: &[SentVisit],
@@ -187,23 +222,18 @@ pub(super) async fn rewrite(
         by_contact.entry(&visit.contact).or_default().push(visit);
     }
     for (contact, visits) in by_contact {
-        // All of them, whenever they were written: there may be twins of some time before. A customer who has no
-        // contact any more still has the notes whose ids were told.
-        let there = if contact.0.is_empty() { Vec::new() } else { list(account, contact, None).await? };
+        // All of them, whenever they were written: there may be twins of some time before.
+        let mut there = if contact.0.is_empty() { Vec::new() } else { list(account, contact, None).await? };
+        // Of a contact that is gone or was merged, the notes whose ids were told may be elsewhere.
+        let told = visits.iter().filter_map(|visit| visit.record.as_ref()).map(|record| &*record.0);
+        let told = told.filter(|id| id.parse::<i64>().is_ok() && there.iter().all(|note| note.id != *id));
+        let elsewhere = several(account, &told.collect::<Vec<_>>()).await?;
+        there.extend(elsewhere);
         for visit in visits {
             let (text, unless) = (text(visit.key), unless(visit.key));
-            let told = visit.record.as_ref().map(|record| &*record.0);
-            let marked: Vec<&Note> =
-                there.iter().filter(|note| note.text.contains(&mark(visit.key)) || Some(&*note.id) == told).collect();
-            let mut stale: Vec<String> = Vec::new();
-            let is_stale = |note: &Note| note.text != text && Some(&note.text) != unless.as_ref();
-            stale.extend(marked.iter().filter(|note| is_stale(note)).map(|note| note.id.clone()));
-            if let Some(told) = told.filter(|told| marked.iter().all(|note| note.id != *told)) {
-                let note = one(account, told).await?.filter(|note| is_stale(note));
-                stale.extend(note.map(|note| note.id));
-            }
-            for id in stale {
-                replace(account, &id, &text).await?;
+            let is_stale = |note: &&Note| note.text != text && Some(&note.text) != unless.as_ref();
+            for note in there.iter().filter(|note| note.bears(visit.key)).filter(is_stale) {
+                replace(account, &note.id, &text).await?;
             }
         }
     }

@@ -249,9 +249,14 @@ impl Bitrix24 {
     pub(super) async fn unlink(&mut self, id: &ContactId, customer: CustomerId) -> Result<(), Failure> {
         let names = self.card_names().await?;
         let there = self.row(id).await?.and_then(|row| read(&row, &names));
-        // The contact may be another customer's by now.
-        if there.is_some_and(|contact| contact.external_id.as_deref() == Some(&*customer.to_string())) {
-            self.write_id(id, "").await?;
+        let sought = Seek::ExternalId(customer);
+        // The contact may be another customer's by now, and ours another contact.
+        let ours = match there.filter(|there| sought.is_met_by(there, None)) {
+            Some(there) => vec![there],
+            None => self.find_contacts(&sought).await?,
+        };
+        for contact in ours {
+            self.write_id(&ContactId(contact.id), "").await?;
         }
         Ok(())
     }

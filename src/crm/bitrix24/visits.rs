@@ -209,32 +209,54 @@ impl Bitrix24 {
         Err(Failure::transient("Битрикс24's list of comments does not end"))
     }
 
-    /// Elements and comments of these visits: those found by key or mark, and those whose ids were told.
+    /// Elements and comments of these visits, each seen with the key or mark of its visit. An element is where its key
+    /// is, whatever id was told: in another portal the same number is somebody else's.
     async fn places(&mut self, visits: &[SentVisit]) -> Result<(BTreeSet<i64>, Vec<Comment>), Failure> {
         let keys: Vec<String> = visits.iter().map(|visit| visit.key.to_string()).collect();
         let found = self.elements_of(&keys).await?;
-        let mut elements: BTreeSet<i64> = found.iter().map(|(_, id)| *id).collect();
-        let (mut contacts, mut told) = (BTreeMap::new(), Vec::new());
-        for visit in visits {
-            let record = visit.record.as_ref().map(|id| &*id.0);
-            let comment = record.and_then(|id| id.strip_prefix(COMMENT)).and_then(|id| id.parse::<i64>().ok());
-            let element = record.and_then(|id| id.parse::<i64>().ok());
-            elements.extend(element.filter(|_| self.settings.visit_type_id.is_some()));
-            told.extend(comment.map(|id| (id, visit.contact.clone())));
-            let is_found = element.is_some() || found.iter().any(|(key, _)| *key == visit.key.to_string());
-            if !is_found && !visit.contact.0.is_empty() {
+        let mut comments = self.told_comments(visits).await?;
+        let bears = |comment: &Comment, visit: &SentVisit| comment.text.contains(&mark(visit.key));
+        let mut contacts = BTreeMap::new();
+        for visit in visits.iter().filter(|visit| !visit.contact.0.is_empty()) {
+            let is_element = found.iter().any(|(key, _)| *key == visit.key.to_string());
+            if !is_element && !comments.iter().any(|comment| bears(comment, visit)) {
                 let earliest = contacts.entry(visit.contact.clone()).or_insert(visit.written_at);
                 *earliest = visit.written_at.min(*earliest);
             }
         }
-        let mut comments = self.comments_of(contacts).await?;
-        comments.retain(|comment| visits.iter().any(|visit| comment.text.contains(&mark(visit.key))));
-        for (id, contact) in told {
-            if comments.iter().all(|comment| comment.id != id) {
-                comments.push(Comment { id, contact, text: String::new() });
+        for comment in self.comments_of(contacts).await? {
+            if visits.iter().any(|visit| bears(&comment, visit)) && comments.iter().all(|own| own.id != comment.id) {
+                comments.push(comment);
             }
         }
-        Ok((elements, comments))
+        Ok((found.into_iter().map(|(_, id)| id).collect(), comments))
+    }
+
+    /// The comments whose ids were told, as far as they are there and bear the mark of the visit they were told of.
+    async fn told_comments(&mut self, visits: &[SentVisit]) -> Result<Vec<Comment>, Failure> {
+        let told = |visit: &SentVisit| visit.record.as_ref()?.0.strip_prefix(COMMENT)?.parse::<i64>().ok();
+        let told: Vec<(i64, &SentVisit)> = visits.iter().filter_map(|visit| Some((told(visit)?, visit))).collect();
+        let mut comments = Vec::new();
+        for part in told.chunks(BATCH) {
+            let commands: Vec<Command> =
+                part.iter().map(|(id, _)| Command::new("crm.timeline.comment.get").with("id", id)).collect();
+            for ((id, visit), outcome) in part.iter().zip(self.batch(&commands).await?) {
+                let row = match outcome.result() {
+                    Ok((row, _)) => row,
+                    Err((code, _)) if code == "NOT_FOUND" => continue,
+                    Err((_, failure)) => return Err(failure),
+                };
+                let text = row["COMMENT"].as_str().map(str::to_owned);
+                let text = text.ok_or_else(|| Failure::transient("Битрикс24's answer holds no comment"))?;
+                if text.contains(&mark(visit.key)) {
+                    // Where it is now: the contacts may have been merged.
+                    let owner = wire::number(&row["ENTITY_ID"]).filter(|_| row["ENTITY_TYPE"] == "contact");
+                    let contact = ContactId(owner.map(|id| id.to_string()).unwrap_or_default());
+                    comments.push(Comment { id: *id, contact, text });
+                }
+            }
+        }
+        Ok(comments)
     }
 
     pub(super) async fn void_visit(&mut self, visit: &SentVisit) -> Result<(), Failure> {
@@ -272,8 +294,7 @@ impl Bitrix24 {
         commands.extend(comments.iter().map(|comment| about("crm.timeline.comment.delete", comment)));
         self.all_done(&commands).await?;
         // A deletion answers nothing; that nothing is found any more is the answer.
-        let unnamed: Vec<SentVisit> = visits.iter().map(|visit| SentVisit { record: None, ..visit.clone() }).collect();
-        let (elements, comments) = self.places(&unnamed).await?;
+        let (elements, comments) = self.places(visits).await?;
         if elements.is_empty() && comments.is_empty() {
             return Ok(());
         }

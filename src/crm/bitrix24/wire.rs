@@ -113,15 +113,20 @@ pub(super) fn outcomes(reply: &Reply, wanted: usize, clock: &dyn Clock) -> Resul
     Ok((0..wanted).map(outcome).collect())
 }
 
-/// An error's code, whatever it came as.
+/// An error's code, whatever it came as. Methods of comments have words instead for two of them.
 fn code(error: &Value) -> String {
     let code = if error.is_object() { &error["error"] } else { error };
-    code.as_str().map_or_else(|| if code.is_number() { code.to_string() } else { String::new() }, str::to_owned)
+    match (code.as_str(), error["error_description"].as_str().unwrap_or_default()) {
+        (None, _) if code.is_number() => code.to_string(),
+        (None | Some(""), "Not found.") => "NOT_FOUND".to_owned(),
+        (None | Some(""), "Access denied.") => "ACCESS_DENIED".to_owned(),
+        (code, _) => code.unwrap_or_default().to_owned(),
+    }
 }
 
 /// The code of a reply that is an error.
 pub(super) fn code_of(reply: &Reply) -> String {
-    reply.json().map(|body| code(&body["error"])).unwrap_or_default()
+    reply.json().map(|body| code(&body)).unwrap_or_default()
 }
 
 /// A method's answer, with `result` and `time` in it.
@@ -131,7 +136,7 @@ pub(super) fn answer(reply: &Reply, clock: &dyn Clock) -> Result<Value, Failure>
         Err(unread) => return Err(page(reply, clock).unwrap_or(unread)),
     };
     if !body["error"].is_null() {
-        return Err(meaning(&code(&body["error"]), reply.status, &body["time"], clock));
+        return Err(meaning(&code(&body), reply.status, &body["time"], clock));
     }
     if reply.is_success() && body.get("result").is_some() {
         return Ok(body);
@@ -209,9 +214,9 @@ pub(super) fn granted(reply: &Reply, clock: &dyn Clock) -> Result<Granted, Failu
         Err(unread) => return Err(page(reply, clock).unwrap_or(unread)),
     };
     if !body["error"].is_null() {
-        return Err(match meaning(&code(&body["error"]), reply.status, &Value::Null, clock) {
+        return Err(match meaning(&code(&body), reply.status, &Value::Null, clock) {
             failure if failure.class == crate::crm::FailureClass::Poison => {
-                Failure::auth("Битрикс24's login refused the exchange").with_code(&code(&body["error"]))
+                Failure::auth("Битрикс24's login refused the exchange").with_code(&code(&body))
             }
             failure => failure,
         });

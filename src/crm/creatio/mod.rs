@@ -291,7 +291,8 @@ impl CrmConnector for Creatio {
         let Some(field) = self.settings.fields.external_id.clone() else { return Ok(()) };
         // All that bear the id: the contact may have been merged, and the answer to its creation lost.
         let wanted = format!("{field} eq {}", wire::quoted(&gone.customer.to_string()));
-        for contact in self.contacts(&[wanted], "50").await? {
+        let sought = Seek::ExternalId(gone.customer);
+        for contact in self.contacts(&[wanted], "50").await?.iter().filter(|there| sought.is_met_by(there, None)) {
             if let Some(contact) = guid(&contact.id) {
                 self.set_external_id(contact, "").await?;
             }

@@ -229,9 +229,10 @@ impl CrmConnector for Dynamics {
         }
         let Some(field) = self.settings.fields.external_id.clone() else { return Ok(()) };
         // Those that bear the id: the contact may have been merged, and the answer to its creation lost.
-        let filter = format!("{field} eq {}", wire::quoted(&gone.customer.to_string()));
-        for row in self.rows("contacts", &filter, "contactid").await? {
-            if let Some(id) = row["contactid"].as_str() {
+        let own = gone.customer.to_string();
+        let filter = format!("{field} eq {}", wire::quoted(&own));
+        for row in self.rows("contacts", &filter, &format!("contactid,{field}")).await? {
+            if let Some(id) = row["contactid"].as_str().filter(|_| row[&field].as_str() == Some(&*own)) {
                 self.update(&format!("contacts({})", quoted_path(id)), &json!({ field.as_str(): null })).await?;
             }
         }

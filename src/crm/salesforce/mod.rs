@@ -247,11 +247,22 @@ impl CrmConnector for Salesforce {
                 wire::done(&reply, &*self.tools.clock)?;
             }
         }
-        let Some(contact) = &gone.contact else { return Ok(()) };
-        let change = json!({ self.external_id()?: Value::Null });
-        let path = format!("/sobjects/Contact/{}", quoted_path(&contact.0));
-        let reply = self.call(|base| Request::patch(format!("{base}{path}")).json(&change)).await?;
-        if reply.status == 404 { Ok(()) } else { wire::done(&reply, &*self.tools.clock) }
+        if gone.contact.is_none() {
+            return Ok(());
+        }
+        // Whoever bears the id: the contact that was told may be another customer's by now, and ours another contact.
+        let (field, own) = (self.external_id()?.to_owned(), gone.customer.to_string());
+        let answer = self.query(&format!("SELECT Id,{field} FROM Contact WHERE {field} = '{own}'")).await?;
+        let ours = answer.records.iter().filter(|row| row[&field].as_str() == Some(&*own));
+        let change = json!({ field.as_str(): Value::Null });
+        for id in ours.filter_map(|row| row["Id"].as_str()) {
+            let path = format!("/sobjects/Contact/{}", quoted_path(id));
+            let reply = self.call(|base| Request::patch(format!("{base}{path}")).json(&change)).await?;
+            if reply.status != 404 {
+                wire::done(&reply, &*self.tools.clock)?;
+            }
+        }
+        Ok(())
     }
 
     async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {

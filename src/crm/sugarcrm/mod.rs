@@ -1,8 +1,9 @@
 //! SugarCRM by its REST API v11: a visit is a meeting that was held, upserted by its `sync_key` through `/bulk`.
 //!
-//! Reading its answers is `wire`'s, looking at the tenant is `probe`'s. Only an administrator may upsert by `sync_key`;
+//! Finding meetings is `meetings`', reading answers `wire`'s, looking at the tenant `probe`'s. Only an administrator may upsert by `sync_key`;
 //! for others the key goes into a field of the tenant's own, and is looked for before a meeting is created.
 
+mod meetings;
 mod probe;
 mod wire;
 
@@ -34,7 +35,7 @@ const BATCH: usize = 50;
 const UNKEYED_BATCH: usize = 10;
 /// How long a bulk call may go on after we have given it up (unverified).
 const SETTLE: Duration = Duration::from_secs(120);
-/// Contacts of one page.
+/// Contacts or meetings of one page.
 const PAGE: u64 = 100;
 
 /// `[crm.sugarcrm]`.
@@ -149,31 +150,6 @@ impl SugarCrm {
     async fn filter(&mut self, module: &str, body: &Value) -> Result<wire::Page, Failure> {
         let reply = self.call(|base| Request::post(format!("{base}/{module}/filter")).json(body)).await?;
         wire::page(&reply, &*self.tools.clock)
-    }
-
-    /// The field of a meeting that holds the key. That `sync_key` may be filtered by is unverified.
-    fn key_field(&self) -> &str {
-        self.settings.visit_key_field.as_deref().unwrap_or("sync_key")
-    }
-
-    /// The meetings with these keys, by key.
-    async fn meetings(&mut self, keys: &[Uuid]) -> Result<BTreeMap<String, RecordId>, Failure> {
-        let field = self.key_field().to_owned();
-        let keys: Vec<String> = keys.iter().map(Uuid::to_string).collect();
-        let body = json!({
-            "filter": [{ field.as_str(): { "$in": keys } }],
-            "fields": format!("id,{field}"), "max_num": keys.len().max(1), "offset": 0,
-        });
-        let found = self.filter("Meetings", &body).await?.records;
-        let both = |row: &Value| Some((row[&field].as_str()?.to_owned(), RecordId(row["id"].as_str()?.to_owned())));
-        Ok(found.iter().filter_map(both).collect())
-    }
-
-    async fn meeting(&mut self, visit: &SentVisit) -> Result<Option<RecordId>, Failure> {
-        match &visit.record {
-            Some(record) if !record.0.is_empty() => Ok(Some(record.clone())),
-            _ => Ok(self.meetings(&[visit.key]).await?.remove(&visit.key.to_string())),
-        }
     }
 
     /// What is to be done with one visit, as a row of a bulk call.
@@ -305,23 +281,36 @@ impl CrmConnector for SugarCrm {
     }
 
     async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        let Some(record) = self.meeting(visit).await? else { return Ok(()) };
-        let path = format!("/Meetings/{}", quoted_path(&record.0));
-        let reply = self.put(&path, &json!({ "status": "Not Held" })).await?;
-        if is_missing(&reply) { Ok(()) } else { wire::done(&reply, &*self.tools.clock) }
+        for meeting in self.marked(std::slice::from_ref(visit)).await? {
+            let reply =
+                self.put(&format!("/Meetings/{}", quoted_path(&meeting)), &json!({ "status": "Not Held" })).await?;
+            if !is_missing(&reply) {
+                wire::done(&reply, &*self.tools.clock)?;
+            }
+        }
+        Ok(())
     }
 
     async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        for visit in &gone.visits {
-            let Some(record) = self.meeting(visit).await? else { continue };
-            let path = format!("/Meetings/{}", quoted_path(&record.0));
+        for meeting in self.marked(&gone.visits).await? {
+            let path = format!("/Meetings/{}", quoted_path(&meeting));
             let reply = self.call(|base| Request::delete(format!("{base}{path}"))).await?;
             if !is_missing(&reply) {
                 wire::done(&reply, &*self.tools.clock)?;
             }
         }
-        let Some(contact) = &gone.contact else { return Ok(()) };
-        self.write_external_id(contact, "").await.map(|_| ())
+        if gone.contact.is_none() {
+            return Ok(());
+        }
+        // Whoever bears the id: the contact that was told may be another customer's by now, and ours another contact.
+        let (field, own) = (self.external_id()?.to_owned(), gone.customer.to_string());
+        let wanted = json!([{ field.as_str(): { "$equals": own } }]);
+        let body = json!({ "filter": wanted, "fields": format!("id,{field}"), "max_num": 20, "offset": 0 });
+        let found = self.filter("Contacts", &body).await?.records;
+        for id in found.iter().filter(|row| row[&field] == own.as_str()).filter_map(|row| row["id"].as_str()) {
+            self.write_external_id(&ContactId(id.to_owned()), "").await?;
+        }
+        Ok(())
     }
 
     async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {

@@ -64,6 +64,8 @@ pub struct Quirks {
     pub forgetful: bool,
     /// 400 names no row.
     pub nameless: bool,
+    /// Notes cannot be filtered by their ids: the filter is read and ignored.
+    pub no_filter_by_id: bool,
 }
 
 impl Default for FakeAmoCrm {

@@ -168,6 +168,28 @@ impl Beans {
         self.all("Meetings").iter().map(visit).collect()
     }
 
+    /// A meeting whole, with the contacts in whose lists it is.
+    pub fn raw(&self, id: &str) -> Option<String> {
+        let bean = self.any("Meetings", id)?;
+        let links: Vec<_> = self.links.iter().filter(|(own, _)| own == id).collect();
+        Some(format!("{bean:?} {links:?}"))
+    }
+
+    /// Somebody else's meeting under that id.
+    pub fn plant(&mut self, id: &str, contact: &str, now: Timestamp) {
+        self.insert("Meetings", id, now);
+        let values = [
+            ("name", "Замер кухни"),
+            ("description", "Просил перезвонить во вторник"),
+            ("status", "Planned"),
+            ("date_start", &*sql_time(now)),
+            ("parent_id", contact),
+        ];
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        self.update("Meetings", id, &values, now);
+        self.links.insert((id.to_owned(), contact.to_owned()));
+    }
+
     /// `typed` is how the vendor keeps what people type.
     pub fn change_contact(
         &mut self,

@@ -42,6 +42,8 @@ pub struct Quirks {
     pub no_clients: bool,
     /// The login may not see users.
     pub no_users: bool,
+    /// The login may not read single comments.
+    pub no_comments: bool,
 }
 
 /// The portal's memory.
@@ -177,7 +179,7 @@ impl FakeBitrix24 {
             "crm.duplicate.findbycomm" => self.items.duplicates(given).and_then(plain),
             _ => match method.strip_prefix("crm.timeline.comment.").or(method.strip_prefix("crm.contact.")) {
                 Some(action) if method.starts_with("crm.timeline") => {
-                    self.items.comment(action, given, now).map(|(result, next)| (result, next, None))
+                    self.items.comment(action, given, self.quirks, now).map(|(result, next)| (result, next, None))
                 }
                 Some(action) => self.old_contact(action, given, now),
                 None => Err((404, "ERROR_METHOD_NOT_FOUND", "Method not found!".to_owned())),

@@ -30,8 +30,21 @@ pub use server::{Answer, Asked, FakeServer, Fault};
 /// The counter whose visits every fake refuses as its vendor refuses a row with a bad value.
 pub const POISON_TILL: &str = "poison-till";
 
+/// Single records of visits by the ids that the vendor gives them, as its database has them.
+pub trait FakeRecords {
+    /// The record whole, and whether it is in the bin; `None` for one that is gone.
+    fn raw(&self, record: &str) -> Option<String>;
+
+    /// Puts somebody else's record there under that very id, as another portal has something under every number.
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp);
+
+    /// Puts another key in place of ours wherever the record bears it, or none at all; `false` where it is the primary
+    /// key, which stays what it is.
+    fn remark(&mut self, record: &str, key: &str) -> bool;
+}
+
 /// A vendor's server: its memory and its manners. The same `answer` serves our connectors and others' clients.
-pub trait FakeCrm: Send {
+pub trait FakeCrm: FakeRecords + Send {
     /// Answers a request as the vendor does. `now` is the vendor's clock: token lifetimes, rates, change stamps.
     fn answer(&mut self, asked: &Asked, now: Timestamp) -> Answer;
 
@@ -114,22 +127,34 @@ impl FakeContact {
     }
 }
 
-/// Every vendor by name, with an empty CRM.
+/// Every vendor by name, and some of their other modes, with an empty CRM.
 pub fn vendor(name: &str) -> Arc<Mutex<dyn FakeCrm>> {
     match name {
         "amocrm" => Arc::new(Mutex::new(amocrm::FakeAmoCrm::default())),
         "bitrix24" => Arc::new(Mutex::new(bitrix24::FakeBitrix24::default())),
+        "bitrix24-comments" => {
+            let quirks = bitrix24::Quirks { comments_only: true, ..Default::default() };
+            Arc::new(Mutex::new(bitrix24::FakeBitrix24::of(quirks)))
+        }
         "creatio" => Arc::new(Mutex::new(creatio::FakeCreatio::default())),
         "dynamics" => Arc::new(Mutex::new(dynamics::FakeDynamics::default())),
         "salesforce" => Arc::new(Mutex::new(salesforce::FakeSalesforce::default())),
         "webhook" => Arc::new(Mutex::new(webhook::FakeReceiver::default())),
         "sugarcrm" => Arc::new(Mutex::new(sugarcrm::FakeSugar::of(true))),
+        "sugarcrm-user" => Arc::new(Mutex::new(sugarcrm::FakeSugar::of(false))),
         "suitecrm" => Arc::new(Mutex::new(suitecrm::FakeSuite::default())),
         "suitecrm-legacy" => Arc::new(Mutex::new(suitecrm_legacy::FakeLegacySuite::default())),
         other => panic!("there is no fake of {other}"),
     }
 }
 
-/// The names that [`vendor`] knows: the contract suite and the crash run go through all of them.
+/// The vendors that [`vendor`] knows: the contract suite and the crash run go through all of them.
 pub const VENDORS: &[&str] =
     &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy", "webhook"];
+
+/// A text with another key in its mark, or without any mark.
+pub fn remarked(text: &str, key: &str) -> String {
+    let Some((before, after)) = text.split_once("#visit:") else { return text.to_owned() };
+    let after = after.get(36..).unwrap_or_default();
+    if key.is_empty() { format!("{}{after}", before.trim_end()) } else { format!("{before}#visit:{key}{after}") }
+}

@@ -3,6 +3,8 @@
 //! After the vendor's developer guide and what pysugarcrm expects. Unknown fields are passed over in silence when they
 //! are written and refused when they are asked for; a meeting in the bin gives up its key, and is created anew.
 
+mod records;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -21,6 +23,8 @@ pub struct FakeSugar {
     pub beans: Beans,
     /// Whether Snova's account may upsert.
     pub admin: bool,
+    /// So many records it shows at once, whatever is asked for.
+    pub most: usize,
     /// Until when, and on which platform.
     access: BTreeMap<String, (i64, String)>,
     refresh: BTreeMap<String, (i64, String)>,
@@ -39,7 +43,7 @@ fn error(status: u16, code: &str) -> Said {
 impl FakeSugar {
     pub fn of(admin: bool) -> Self {
         let (beans, access, refresh, sync_keys) = Default::default();
-        Self { beans, admin, access, refresh, given: 0, sync_keys }
+        Self { beans, admin, most: 1000, access, refresh, given: 0, sync_keys }
     }
 
     /// Ends the refresh tokens as well, as another login on the same platform does.
@@ -186,7 +190,7 @@ impl FakeSugar {
             let value = &body[key];
             value.as_u64().map(|n| n as usize).or_else(|| value.as_str()?.parse().ok()).unwrap_or(default)
         };
-        let (most, offset) = (number("max_num", 20), number("offset", 0));
+        let (most, offset) = (number("max_num", 20).min(self.most), number("offset", 0));
         let mut found = Vec::new();
         for bean in self.beans.all(name).iter().filter(|bean| bean["deleted"] == "0" || body["deleted"] == true) {
             let filters = body["filter"].as_array().cloned().unwrap_or_default();
@@ -264,37 +268,6 @@ impl FakeSugar {
         self.beans.update(name, &id, &values, now);
         self.beans.links.extend(linked.into_iter().map(|contact| (id.clone(), contact)));
         Ok(id)
-    }
-
-    fn by_sync_key(&mut self, name: &'static str, key: &str, method: &str, body: &Value, now: Timestamp) -> Said {
-        if !self.admin {
-            return error(403, "not_authorized");
-        }
-        let known = self.sync_keys.iter().find(|(_, own)| *own == key).map(|(id, _)| id.clone());
-        let live = known.clone().filter(|id| self.beans.get(name, id).is_some());
-        match (method, live) {
-            ("GET", Some(id)) => (200, self.shown(name, self.beans.get(name, &id).unwrap(), None)),
-            ("DELETE", Some(id)) => {
-                self.beans.remove(name, &id, now);
-                (200, json!({ "id": id }))
-            }
-            ("PATCH" | "PUT", live) => {
-                if let (Some(binned), None) = (&known, &live) {
-                    self.sync_keys.remove(binned);
-                }
-                let created = live.is_none();
-                match self.write(name, live.as_deref(), body, now) {
-                    Ok(id) => {
-                        self.sync_keys.insert(id.clone(), key.to_owned());
-                        (if created { 201 } else { 200 }, json!({ "record": id }))
-                    }
-                    // Whatever a creation fails of.
-                    Err(_) if created => error(422, "invalid_parameter"),
-                    Err(said) => said,
-                }
-            }
-            _ => error(422, "invalid_parameter"),
-        }
     }
 
     fn route(&mut self, method: &str, version: &str, path: &[&str], body: &Value, now: Timestamp) -> Said {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::beans::{Bean, Beans, escaped, like, module, read_sql_time};
-use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
+use super::{Answer, Asked, FakeContact, FakeCrm, FakeRecords, FakeVisit, POISON_TILL};
 
 const CLIENT: &str = "4b2a7f3c-snova";
 const SECRET: &str = "suite-client-secret-0c9e";
@@ -286,6 +286,20 @@ impl FakeSuite {
         };
         let all = self.beans.links.iter().filter_map(of).map(|(kind, id)| json!({ "type": kind, "id": id }));
         Answer::json(200, &json!({ "data": all.collect::<Vec<_>>() }))
+    }
+}
+
+impl FakeRecords for FakeSuite {
+    fn raw(&self, record: &str) -> Option<String> {
+        self.beans.raw(record)
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        self.beans.plant(record, contact, now);
+    }
+
+    fn remark(&mut self, _: &str, _: &str) -> bool {
+        false
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::beans::{Bean, Beans, escaped, like, module, read_sql_time};
-use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
+use super::{Answer, Asked, FakeContact, FakeCrm, FakeRecords, FakeVisit, POISON_TILL};
 
 const ACCOUNT: &str = "snova";
 const PASSWORD: &str = "suite-password-8a41";
@@ -232,6 +232,20 @@ impl FakeLegacySuite {
             "set_relationship" => Ok(self.relate(arguments)),
             _ => Ok(error("Unknown Method", 1)),
         }
+    }
+}
+
+impl FakeRecords for FakeLegacySuite {
+    fn raw(&self, record: &str) -> Option<String> {
+        self.beans.raw(record)
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        self.beans.plant(record, contact, now);
+    }
+
+    fn remark(&mut self, _: &str, _: &str) -> bool {
+        false
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
+use super::{Answer, Asked, FakeContact, FakeCrm, FakeRecords, FakeVisit, POISON_TILL};
 
 const KEY: &str = "whsec-5d1f0c7a9b3e4862d07e";
 pub const PATH: &str = "/snova";
@@ -109,6 +109,27 @@ impl FakeReceiver {
 
     fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         self.order.iter().map(|key| &self.taken[key]).filter(move |event| event["event"] == kind)
+    }
+}
+
+impl FakeRecords for FakeReceiver {
+    fn raw(&self, record: &str) -> Option<String> {
+        let at: usize = record.strip_prefix("row-")?.parse().ok()?;
+        let visit = self.visits().into_iter().find(|visit| visit.key == self.order[at])?;
+        Some(format!("{} {visit:?}", self.taken[&visit.key]))
+    }
+
+    /// The next row is another box's visit.
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        let key = "57c0ffee-0000-4000-8000-000000000000";
+        assert_eq!(record, format!("row-{}", self.order.len()));
+        let visit = json!({ "event": "visit", "key": key, "customer": contact, "opened_at": now.to_string() });
+        self.order.push(key.to_owned());
+        self.taken.insert(key.to_owned(), visit);
+    }
+
+    fn remark(&mut self, _: &str, _: &str) -> bool {
+        false
     }
 }
 

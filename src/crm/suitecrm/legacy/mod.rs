@@ -319,8 +319,14 @@ impl CrmConnector for SuiteCrm {
                 return Err(Failure::blocked(said, None));
             }
         }
-        let Some(contact) = &gone.contact else { return Ok(()) };
-        self.write_external_id(contact, "").await.map(|_| ())
+        if gone.contact.is_none() {
+            return Ok(());
+        }
+        // Whoever bears the id: the contact that was told may be another customer's by now, and ours another contact.
+        for contact in self.find(&Seek::ExternalId(gone.customer)).await? {
+            self.write_external_id(&ContactId(contact.id), "").await?;
+        }
+        Ok(())
     }
 
     async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {

@@ -273,8 +273,19 @@ impl CrmConnector for SuiteCrm {
                 }
             }
         }
-        let Some(contact) = &gone.contact else { return Ok(()) };
-        self.write_external_id(contact, "").await.map(|_| ())
+        if gone.contact.is_none() {
+            return Ok(());
+        }
+        // Whoever bears the id: the contact that was told may be another customer's by now, and ours another contact.
+        let (field, own) = (super::external_id(&self.settings.fields)?.to_owned(), gone.customer.to_string());
+        let query = [(&*format!("filter[{field}][eq]"), &*own), ("fields[Contacts]", &*field)];
+        let (found, _) = wire::records(&mut self.list("Contacts", &query).await?.done("a search for contacts")?)?;
+        for row in found.iter().filter(|row| row["attributes"][&field] == own.as_str()) {
+            if let Some(id) = row["id"].as_str() {
+                self.write_external_id(&ContactId(id.to_owned()), "").await?;
+            }
+        }
+        Ok(())
     }
 
     async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {

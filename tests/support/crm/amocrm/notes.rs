@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{FakeAmoCrm, Row, bad, listed, many, not_found, number, problem};
-use crate::crm::{Answer, Asked, POISON_TILL};
+use crate::crm::{Answer, Asked, FakeRecords, POISON_TILL, remarked};
 
 impl FakeAmoCrm {
     /// `within` is the contact of the path.
@@ -57,10 +57,12 @@ impl FakeAmoCrm {
 
     pub(super) fn list_notes(&self, within: Option<i64>, asked: &Asked) -> Answer {
         let kinds = many(asked, "filter[note_type]");
+        let ids = if self.quirks.no_filter_by_id { Vec::new() } else { many(asked, "filter[id]") };
         let from = asked.param("filter[updated_at][from]").or(asked.param("filter[updated_at]")).and_then(number);
         let mut rows = self.notes.clone();
         rows.retain(|row| {
             within.is_none_or(|id| row["entity_id"] == id)
+                && (ids.is_empty() || ids.iter().any(|id| number(id) == row["id"].as_i64()))
                 && (kinds.is_empty() || kinds.iter().any(|kind| row["note_type"] == *kind))
                 && from.is_none_or(|from| row["updated_at"].as_i64() >= Some(from))
         });
@@ -113,5 +115,27 @@ impl FakeAmoCrm {
             changed.push(json!({ "id": change["id"], "entity_id": note["entity_id"], "updated_at": now.as_second() }));
         }
         Answer::json(200, &json!({ "_links": {}, "_embedded": { "notes": changed } }))
+    }
+}
+
+impl FakeRecords for FakeAmoCrm {
+    fn raw(&self, record: &str) -> Option<String> {
+        let note = self.notes.iter().find(|note| note["id"].as_i64() == number(record))?;
+        Some(Value::Object(note.clone()).to_string())
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        let note = json!({
+            "id": number(record), "entity_id": number(contact), "note_type": "extended_service_message",
+            "params": { "service": "Телефония", "text": "Просил перезвонить во вторник" },
+            "created_at": now.as_second(), "updated_at": now.as_second(), "responsible_user_id": 1, "account_id": 1,
+        });
+        self.notes.push(note.as_object().cloned().unwrap());
+    }
+
+    fn remark(&mut self, record: &str, key: &str) -> bool {
+        let note = self.notes.iter_mut().find(|note| note["id"].as_i64() == number(record)).unwrap();
+        note["params"]["text"] = remarked(note["params"]["text"].as_str().unwrap_or_default(), key).into();
+        true
     }
 }

@@ -259,7 +259,13 @@ impl Items {
         Ok(map(found))
     }
 
-    pub fn comment(&mut self, action: &str, params: &Value, now: Timestamp) -> Result<(Value, Option<i64>), Refusal> {
+    pub fn comment(
+        &mut self,
+        action: &str,
+        params: &Value,
+        quirks: Quirks,
+        now: Timestamp,
+    ) -> Result<(Value, Option<i64>), Refusal> {
         let at = |comments: &[Row], id: &Value| {
             comments.iter().position(|row| row["ID"].as_str() == Some(&*text(id))).ok_or_else(not_found)
         };
@@ -280,7 +286,12 @@ impl Items {
                 self.comments.push(row.as_object().cloned().unwrap());
                 Ok((id.into(), None))
             }
-            "get" => at(&self.comments, &params["id"]).map(|at| (Value::Object(self.comments[at].clone()), None)),
+            // This one method has words and no code for what is not there.
+            "get" => match at(&self.comments, &params["id"]) {
+                Ok(_) if quirks.no_comments => Err((400, "", "Access denied.".to_owned())),
+                Ok(at) => Ok((Value::Object(self.comments[at].clone()), None)),
+                Err(_) => Err((400, "", "Not found.".to_owned())),
+            },
             "update" => {
                 let at = at(&self.comments, &params["id"])?;
                 self.comments[at].insert("COMMENT".to_owned(), text(&params["fields"]["COMMENT"]).into());

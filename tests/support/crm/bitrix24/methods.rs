@@ -1,11 +1,12 @@
-//! Batches, and the older methods of contacts.
+//! Batches, the older methods of contacts, and single records.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::items::Refusal;
+use super::items::{Refusal, stamp};
 use super::php::{many, text};
-use super::{CONTACTS, FakeBitrix24, php, time};
+use super::{CONTACTS, FakeBitrix24, VISITS, php, time};
+use crate::crm::{FakeRecords, remarked};
 
 impl FakeBitrix24 {
     /// The older methods of contacts, which clients still use: the same rows with names in capitals.
@@ -105,5 +106,49 @@ impl FakeBitrix24 {
             "result": map(result), "result_error": php::map(errors), "result_total": php::map(totals), "result_next": php::map(nexts),
             "result_time": php::map(times),
         }))
+    }
+}
+
+impl FakeRecords for FakeBitrix24 {
+    fn raw(&self, record: &str) -> Option<String> {
+        let row = match record.strip_prefix("comment:") {
+            Some(id) => self.items.comments.iter().find(|row| row["ID"] == id)?.clone(),
+            None => self.items.get(VISITS, &record.into()).ok()?,
+        };
+        Some(Value::Object(row).to_string())
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        let row = match record.strip_prefix("comment:") {
+            Some(id) => json!({
+                "ID": id, "CREATED": stamp(now), "AUTHOR_ID": "7", "ENTITY_ID": contact, "ENTITY_TYPE": "contact",
+                "COMMENT": "Просил перезвонить во вторник",
+            }),
+            None => json!({
+                "id": record.parse::<i64>().unwrap(), "title": "Замер кухни", "xmlId": null, "contactId": contact.parse::<i64>().unwrap(),
+                "contactIds": [contact.parse::<i64>().unwrap()], "createdTime": stamp(now), "updatedTime": stamp(now), "ufCrm5At": null, "ufCrm5Void": "N",
+            }),
+        };
+        let row = row.as_object().cloned().unwrap();
+        match record.starts_with("comment:") {
+            true => self.items.comments.push(row),
+            false => self.items.tables.entry(VISITS).or_default().push(row),
+        }
+    }
+
+    fn remark(&mut self, record: &str, key: &str) -> bool {
+        match record.strip_prefix("comment:") {
+            Some(id) => {
+                let row = self.items.comments.iter_mut().find(|row| row["ID"] == id).unwrap();
+                row["COMMENT"] = remarked(&text(&row["COMMENT"]), key).into();
+            }
+            None => {
+                let rows = self.items.tables.get_mut(&VISITS).unwrap();
+                let row = rows.iter_mut().find(|row| text(&row["id"]) == record).unwrap();
+                row["xmlId"] = key.into();
+                row["title"] = remarked(&text(&row["title"]), key).into();
+            }
+        }
+        true
     }
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::odata::{self, Entity, Kind, Options, Row, bare_id};
-use super::super::{Answer, Asked, POISON_TILL};
-use super::{ENTITIES, FakeCreatio};
+use super::super::{Answer, Asked, FakeRecords, POISON_TILL};
+use super::{ENTITIES, FINISHED, FakeCreatio, TODO};
 
 /// Of one length, so that stamps can be sorted as texts.
 pub(super) fn stamp(at: Timestamp) -> Value {
@@ -355,5 +355,25 @@ impl FakeCreatio {
             }
         }
         Answer::json(200, &json!({ "responses": responses }))
+    }
+}
+
+impl FakeRecords for FakeCreatio {
+    fn raw(&self, record: &str) -> Option<String> {
+        let row = self.rows("Activity").iter().find(|row| row["Id"] == record)?;
+        Some(Value::Object(row.clone()).to_string())
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        let row = json!({
+            "Id": record, "Title": "Замер кухни", "StartDate": stamp(now), "DueDate": stamp(now), "ContactId": contact,
+            "ActivityCategoryId": TODO, "StatusId": FINISHED, "Notes": "Просил перезвонить во вторник", "CreatedOn": stamp(now),
+            "ModifiedOn": stamp(now),
+        });
+        self.tables.get_mut("Activity").unwrap().push(row.as_object().cloned().unwrap());
+    }
+
+    fn remark(&mut self, _: &str, _: &str) -> bool {
+        false
     }
 }

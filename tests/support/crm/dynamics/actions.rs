@@ -1,12 +1,12 @@
-//! Actions of the Dataverse Web API on many rows at once.
+//! Actions of the Dataverse Web API on many rows at once, and single tasks.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::odata::{Entity, Row};
-use super::super::{Answer, Asked};
+use super::super::{Answer, Asked, FakeRecords};
 use super::service::pieces;
-use super::{ENTITIES, FakeDynamics, KEYS, ROOT, entity, error};
+use super::{ENTITIES, FakeDynamics, KEYS, ROOT, entity, error, stamp};
 
 impl FakeDynamics {
     /// `CreateMultiple` and its like: all of it or nothing.
@@ -76,5 +76,27 @@ impl FakeDynamics {
             }
         }
         Answer::json(200, &json!({ "JobId": self.fresh_id() }))
+    }
+}
+
+impl FakeRecords for FakeDynamics {
+    fn raw(&self, record: &str) -> Option<String> {
+        let row = self.rows("task").iter().find(|row| row["activityid"] == record)?;
+        Some(Value::Object(row.clone()).to_string())
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        let row = json!({
+            "activityid": record, "subject": "Замер кухни", "description": "Просил перезвонить во вторник", "scheduledend": stamp(now),
+            "_regardingobjectid_value": contact, "statecode": 0, "statuscode": 2,
+        });
+        let table = self.tables.get_mut("task").unwrap();
+        table.push(row.as_object().cloned().unwrap());
+        let at = table.len() - 1;
+        self.touch("task", at, now);
+    }
+
+    fn remark(&mut self, _: &str, _: &str) -> bool {
+        false
     }
 }

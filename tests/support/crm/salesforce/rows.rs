@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::POISON_TILL;
+use super::super::{FakeRecords, POISON_TILL};
 use super::{FakeSalesforce, Row};
 
 /// (object, fields): a field that ends in `!` is a unique external id.
@@ -162,5 +162,27 @@ impl FakeSalesforce {
 
     pub fn rows(&self, object: &str) -> &[Row] {
         self.tables.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl FakeRecords for FakeSalesforce {
+    fn raw(&self, record: &str) -> Option<String> {
+        let row = self.rows("Store_Visit__c").iter().find(|row| row["Id"] == record)?;
+        Some(Value::Object(row.clone()).to_string())
+    }
+
+    fn plant(&mut self, record: &str, contact: &str, now: Timestamp) {
+        let row = json!({
+            "Id": record, "IsDeleted": false, "Visit_UID__c": "57c0ffee-0000-4000-8000-000000000000", "Contact__c": contact,
+            "At__c": now.to_string(), "Counter__c": "shop-8 / till-1", "SystemModstamp": now.to_string(),
+        });
+        self.tables.entry("Store_Visit__c".to_owned()).or_default().push(row.as_object().cloned().unwrap());
+    }
+
+    fn remark(&mut self, record: &str, key: &str) -> bool {
+        let rows = self.tables.get_mut("Store_Visit__c").unwrap();
+        let row = rows.iter_mut().find(|row| row["Id"] == record).unwrap();
+        row.insert("Visit_UID__c".to_owned(), if key.is_empty() { Value::Null } else { key.into() });
+        true
     }
 }
