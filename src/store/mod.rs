@@ -6,20 +6,27 @@
 
 mod connection;
 mod consents;
+pub mod copies;
 mod customers;
 mod delivery;
 mod erasure;
 mod error;
+mod heap;
 mod identifiers;
 mod links;
 mod outbox;
+mod owner;
 mod rows;
+mod scrub;
 mod secrets;
 mod space;
+mod spare;
 mod tombstone;
+mod vfs;
 mod visits;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,12 +36,14 @@ use crate::vault::{DeviceKey, Found, Seal};
 pub use customers::NewCustomer;
 pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
 pub use erasure::Erasure;
+pub use copies::{Copy, set_aside};
 use error::Fault;
 pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
 pub use links::{KeptCard, Link, SyncState};
 pub use outbox::OutboxStatus;
 pub use space::free_bytes;
+pub use spare::SPARE_FILE;
 pub use tombstone::{SentRecord, Tombstone};
 pub use visits::{Visit, VisitRecord, VisitVerdict};
 
@@ -50,12 +59,15 @@ pub struct StoreConfig {
     pub max_bytes: Option<u64>,
     /// How long a call waits for another program's write before [`StoreError::Busy`].
     pub busy_timeout: Duration,
+    /// Whether what is cut off the files is overwritten first. Always; without it the test of the raw disk shows what it is for.
+    #[doc(hidden)]
+    pub overwrite: bool,
 }
 
 impl StoreConfig {
     /// The database in `dir`, without a limit, waiting 5 s for other programs.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), max_bytes: None, busy_timeout: Duration::from_secs(5) }
+        Self { dir: dir.into(), max_bytes: None, busy_timeout: Duration::from_secs(5), overwrite: true }
     }
 }
 
@@ -67,6 +79,11 @@ pub struct Store {
     key: DeviceKey,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    busy_timeout: Duration,
+    /// The erasures after which the file was rewritten by this process, the log perhaps not yet emptied.
+    rewritten: AtomicI64,
+    /// Copies of before this start.
+    old_copies: Vec<PathBuf>,
 }
 
 impl Store {
@@ -76,11 +93,28 @@ impl Store {
         connection::refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let path = connection::prepare_file(&config.dir)?;
         let at = |fault: Fault| fault.at(&path);
-        let writer = connection::open_writer(&path, config).map_err(at)?;
-        let reader = connection::open_reader(&path, config).map_err(at)?;
+        let old_copies = copies::list(&config.dir)?.into_iter().map(|copy| copy.path).collect();
+        let connect = || {
+            let writer = connection::open_writer(&path, config).map_err(at)?;
+            Ok::<_, StoreError>((writer, connection::open_reader(&path, config).map_err(at)?))
+        };
+        let (writer, reader) = match connect() {
+            // The log's index alone may not fit on a full disk.
+            Err(error) if error.lacks_room() && spare::give_some(&config.dir) => connect(),
+            connected => connected,
+        }?;
         // After the database: a folder that is not ours gets no key.
         let Found { key, is_new } = DeviceKey::find_or_make(&config.dir)?;
-        let store = Self { path, seal, key, writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        let store = Self {
+            path,
+            seal,
+            key,
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            busy_timeout: config.busy_timeout,
+            rewritten: AtomicI64::new(0),
+            old_copies,
+        };
         if is_new && store.read(holds_sealed_values)? {
             tracing::warn!(
                 "the device key was missing and a new one was made: cards, phones and secrets given before do not open; \
@@ -88,9 +122,16 @@ impl Store {
             );
         }
         if let Err(error) = store.scrub() {
-            tracing::warn!(%error, "{}", erasure::TRACES_LEFT);
+            tracing::warn!(%error, "{}", scrub::TRACES_LEFT);
+        }
+        if let Err(error) = store.keep_spare() {
+            tracing::warn!(%error, "no room is kept back for erasures on a full disk");
         }
         Ok(store)
+    }
+
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// The database file.
