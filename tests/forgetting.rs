@@ -95,7 +95,7 @@ fn a_copy_stays_while_the_database_is_damaged() {
     let store = open(device.dir.path());
     let now = snova::clock::Clock::wall(&snova::clock::SystemClock::new()).at;
     assert_eq!(store.tidy_copies(now).expect("a folder"), 0);
-    assert_eq!(copies_in(device.dir.path()).len(), 1);
+    assert_eq!(store.copies().expect("listed").len(), 1);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod run;
 pub mod setup;
 mod sync;
 mod truth;
+mod who;
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
@@ -92,7 +93,8 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Done,
-    /// `snova check` or `snova crm probe` found something that should be looked at; `snova sync status` too.
+    /// `snova check` or `snova crm probe` found something that should be looked at; `snova sync status` too. An erasure left
+    /// traces, to be taken away later.
     Warnings,
     /// They found something that keeps Snova, or the delivery, from working.
     Errors,
@@ -115,7 +117,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
             telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
             match command {
                 Command::Enrol(args) => enrol::run(args, &config),
-                Command::Customers(args) => customers::run(args, &config),
+                Command::Customers(args) => return customers::run(args, &config),
                 Command::Identify(args) => identify::run(&args, &config),
                 Command::Replay(args) => replay::run(&args, &config),
                 Command::Eval(args) => eval::run(&args, &config),

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use super::{FILE_NAME, Store, lock, owner, vfs};
 /// A copy that no healthy start has ended is gone after this time all the same.
 pub const COPIES_LAST: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// A copy of the database, or of its log.
+/// A copy of the database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Copy {
     pub path: PathBuf,
@@ -48,7 +49,7 @@ impl Store {
             let made = Timestamp::try_from(copy.made_at).ok();
             made.is_some_and(|made| Duration::try_from(now.duration_since(made)).is_ok_and(|age| age > COPIES_LAST))
         };
-        let (mut gone, mut left) = self.copies()?.into_iter().partition::<Vec<_>, _>(old);
+        let (mut gone, mut left) = with_logs(self.dir())?.into_iter().partition::<Vec<_>, _>(old);
         left.retain(|copy| self.old_copies.contains(&copy.path));
         if !left.is_empty() && self.verify().is_ok() {
             gone.append(&mut left);
@@ -79,7 +80,7 @@ pub(super) fn before_migration(connection: &Connection, dir: &Path) -> Result<()
     let synced = made.map_err(Fault::from).and_then(|_| File::open(&path).and_then(|f| f.sync_all()).map_err(at));
     if let Err(fault) = synced {
         // Half a copy is none.
-        destroy(&list(dir)?.into_iter().filter(|copy| copy.path == path).collect::<Vec<_>>()).map_err(at)?;
+        destroy(&with_logs(dir)?.into_iter().filter(|copy| copy.path == path).collect::<Vec<_>>()).map_err(at)?;
         return Err(fault);
     }
     Ok(())
@@ -87,7 +88,7 @@ pub(super) fn before_migration(connection: &Connection, dir: &Path) -> Result<()
 
 /// Overwrites and deletes every copy in the folder; how many there were.
 pub(super) fn destroy_all(dir: &Path) -> Result<usize, StoreError> {
-    destroy(&list(dir)?).map_err(|cause| folder_error(dir, cause))
+    destroy(&with_logs(dir)?).map_err(|cause| folder_error(dir, cause))
 }
 
 fn destroy(copies: &[Copy]) -> io::Result<usize> {
@@ -101,8 +102,20 @@ fn destroy(copies: &[Copy]) -> io::Result<usize> {
     Ok(copies.iter().filter(|copy| !is_log(&copy.path)).count())
 }
 
-/// The copies in a data folder, logs of copies among them.
+/// The copies in a data folder.
 pub fn list(dir: &Path) -> Result<Vec<Copy>, StoreError> {
+    let mut copies = with_logs(dir)?;
+    copies.retain(|copy| !is_log(&copy.path));
+    Ok(copies)
+}
+
+/// The files of all copies.
+pub(super) fn paths(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(with_logs(dir)?.into_iter().map(|copy| copy.path).collect())
+}
+
+/// The copies in a data folder, and their logs, each a file.
+fn with_logs(dir: &Path) -> Result<Vec<Copy>, StoreError> {
     let at = |cause| folder_error(dir, cause);
     let mut copies = Vec::new();
     for entry in fs::read_dir(dir).map_err(at)? {
@@ -115,6 +128,10 @@ pub fn list(dir: &Path) -> Result<Vec<Copy>, StoreError> {
     }
     copies.sort();
     Ok(copies)
+}
+
+fn belongs_to(path: &Path, copy: &Copy) -> bool {
+    copy.path.as_os_str().as_bytes().starts_with(path.as_os_str().as_bytes())
 }
 
 fn is_log(path: &Path) -> bool {
@@ -155,8 +172,8 @@ fn set_aside_by(dir: &Path, reason: &str, read: impl FnOnce(&mut File) -> io::Re
         }
         Err(error) => {
             // A copy that is not whole helps nobody, and holds people all the same.
-            let half = list(dir).map_err(io::Error::other)?;
-            destroy(&half.into_iter().filter(|copy| copy.path.starts_with(&path)).collect::<Vec<_>>())?;
+            let half = with_logs(dir).map_err(io::Error::other)?;
+            destroy(&half.into_iter().filter(|copy| belongs_to(&path, copy)).collect::<Vec<_>>())?;
             Err(error)
         }
     }

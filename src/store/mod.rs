@@ -93,7 +93,7 @@ impl Store {
         connection::refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let path = connection::prepare_file(&config.dir)?;
         let at = |fault: Fault| fault.at(&path);
-        let old_copies = copies::list(&config.dir)?.into_iter().map(|copy| copy.path).collect();
+        let old_copies = copies::paths(&config.dir)?;
         let connect = || {
             let writer = connection::open_writer(&path, config).map_err(at)?;
             Ok::<_, StoreError>((writer, connection::open_reader(&path, config).map_err(at)?))
