@@ -158,6 +158,7 @@ fn agreed(id: CustomerId, name: Option<&str>) -> Result<bool> {
 fn told(id: CustomerId, erased: Erasure) -> Outcome {
     let copies = match erased.copies {
         0 => String::new(),
+        1 => ", 1 copy of the database".to_owned(),
         copies => format!(", {copies} copies of the database"),
     };
     out::line(format_args!(

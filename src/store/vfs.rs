@@ -320,3 +320,93 @@ pass_on_call! {
     last_error as xGetLastError(room: c_int, out: *mut c_char);
     current_time_int64 as xCurrentTimeInt64(out: *mut i64);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Step {
+        Zeros(i64, i64),
+        Synced,
+        Cut(i64),
+    }
+
+    thread_local! {
+        static STEPS: RefCell<Vec<Step>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn note(step: Step) -> c_int {
+        STEPS.with_borrow_mut(|steps| steps.push(step));
+        ffi::SQLITE_OK
+    }
+
+    const LENGTH: i64 = 300_000;
+
+    unsafe extern "C" fn size(_: *mut ffi::sqlite3_file, out: *mut i64) -> c_int {
+        // SAFETY: `xTruncate` gives a place for the answer.
+        unsafe { *out = LENGTH };
+        ffi::SQLITE_OK
+    }
+
+    unsafe extern "C" fn write(_: *mut ffi::sqlite3_file, from: *const c_void, amount: c_int, offset: i64) -> c_int {
+        // SAFETY: `amount` bytes are there to be written.
+        let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), amount as usize) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        note(Step::Zeros(offset, offset + i64::from(amount)))
+    }
+
+    unsafe extern "C" fn sync(_: *mut ffi::sqlite3_file, _: c_int) -> c_int {
+        note(Step::Synced)
+    }
+
+    unsafe extern "C" fn cut(_: *mut ffi::sqlite3_file, size: i64) -> c_int {
+        note(Step::Cut(size))
+    }
+
+    /// What is done to a file of `LENGTH` bytes that SQLite truncates to `size`.
+    fn truncated_to(size_wanted: i64) -> Vec<Step> {
+        #[repr(C)]
+        struct Both(ScrubFile, ffi::sqlite3_file);
+        let mut system = methods(3);
+        (system.xFileSize, system.xWrite, system.xSync, system.xTruncate) =
+            (Some(size), Some(write), Some(sync), Some(cut));
+        let ours = ScrubFile { base: ffi::sqlite3_file { pMethods: &raw const METHODS[2] } };
+        let mut both = Both(ours, ffi::sqlite3_file { pMethods: &raw const system });
+        // SAFETY: both objects follow one another as in SQLite's memory, and live through the call.
+        assert_eq!(unsafe { xTruncate((&raw mut both).cast(), size_wanted) }, ffi::SQLITE_OK);
+        STEPS.take()
+    }
+
+    /// Half of a log after its header would be played back over a newer database.
+    #[test]
+    fn a_log_loses_its_header_for_good_before_anything_else() {
+        let steps = truncated_to(0);
+        assert_eq!(steps[..2], [Step::Zeros(0, HEADER as i64), Step::Synced]);
+        assert_eq!(steps[steps.len() - 2..], [Step::Synced, Step::Cut(0)]);
+        let zeros = steps.iter().filter_map(|s| if let Step::Zeros(from, to) = s { Some((*from, *to)) } else { None });
+        let end = zeros.fold(0, |end, (from, to)| if from == end { to } else { panic!("a gap at {end}") });
+        assert_eq!(end, LENGTH, "all of it is overwritten");
+    }
+
+    #[test]
+    fn what_is_cut_off_is_overwritten_and_what_stays_is_not() {
+        let last = [Step::Zeros(299_000, LENGTH), Step::Synced, Step::Cut(299_000)];
+        assert_eq!(truncated_to(299_000), last);
+        assert_eq!(truncated_to(LENGTH), [Step::Cut(LENGTH)]);
+    }
+
+    #[test]
+    fn a_file_is_overwritten_whole_and_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, vec![7; 200_000]).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(overwrite(&link).is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), vec![7; 200_000]);
+        overwrite(&file).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), vec![0; 200_000]);
+    }
+}
