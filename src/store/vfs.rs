@@ -370,9 +370,13 @@ mod tests {
     fn truncated_to(size_wanted: i64) -> Vec<Step> {
         #[repr(C)]
         struct Both(ScrubFile, ffi::sqlite3_file);
-        let mut system = methods(3);
-        (system.xFileSize, system.xWrite, system.xSync, system.xTruncate) =
-            (Some(size), Some(write), Some(sync), Some(cut));
+        let system = ffi::sqlite3_io_methods {
+            xFileSize: Some(size),
+            xWrite: Some(write),
+            xSync: Some(sync),
+            xTruncate: Some(cut),
+            ..methods(3)
+        };
         let ours = ScrubFile { base: ffi::sqlite3_file { pMethods: &raw const METHODS[2] } };
         let mut both = Both(ours, ffi::sqlite3_file { pMethods: &raw const system });
         // SAFETY: both objects follow one another as in SQLite's memory, and live through the call.
