@@ -7,6 +7,7 @@
 // What everything may use.
 pub mod clock;
 pub mod i18n;
+pub mod memory;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trouble;

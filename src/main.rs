@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use snova::cli::Outcome;
+use snova::memory::Wiping;
+
+#[global_allocator]
+static MEMORY: Wiping = Wiping;
 
 fn main() -> ExitCode {
     match snova::cli::run(snova::cli::Arguments::parse()) {

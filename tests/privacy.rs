@@ -169,7 +169,7 @@ async fn erased_customer_is_unknown_at_once() {
     // Another process erases him while he stands there.
     let erased = tokio::task::spawn_blocking(move || {
         Command::new(env!("CARGO_BIN_EXE_snova"))
-            .args(["customers", "erase", &ivan.to_string(), "--config"])
+            .args(["customers", "erase", "--yes", &ivan.to_string(), "--config"])
             .arg(config_file)
             .output()
             .expect("the command runs")

@@ -269,7 +269,7 @@ fn only_snovas_user_may_look_into_folder_and_files() {
     let store = open(&dir);
     enrol(&store, "Иван");
     assert_eq!(mode(&dir), 0o700);
-    assert_eq!(fs::read_dir(&dir).expect("the folder").count(), 4, "db, log, index and key");
+    assert_eq!(fs::read_dir(&dir).expect("the folder").count(), 5, "db, log, index, key and spare");
     for entry in fs::read_dir(&dir).expect("the folder") {
         let path = entry.expect("an entry").path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());

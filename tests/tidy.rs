@@ -17,6 +17,7 @@ use rust_text::{code, heads, words};
 const ROOMS: &[(&str, &str)] = &[
     ("clock", ""),
     ("i18n", ""),
+    ("memory", ""),
     ("shutdown", ""),
     ("telemetry", ""),
     ("trouble", ""),
@@ -46,8 +47,8 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "app camera clock config crm customer enrolment eval face gallery greeter i18n pipeline setup shutdown store \
-         sync telemetry trouble vault vision visit web",
+        "app camera clock config crm customer enrolment eval face gallery greeter i18n memory pipeline setup shutdown \
+         store sync telemetry trouble vault vision visit web",
     ),
 ];
 
@@ -83,7 +84,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("serde", "camera setup store vision web"),
     ("serde_json", "cli crm setup store web"),
     ("tokio", "app camera cli crm greeter shutdown sync web"),
-    ("libc", "camera clock store"),
+    ("libc", "camera clock memory store"),
     ("strsim", "config"),
     ("arc_swap", "gallery"),
     ("chacha20poly1305", "vault"),

@@ -29,6 +29,10 @@ const RETIRE: Duration = Duration::from_secs(60);
 const NIGHT: std::ops::Range<i8> = 3..5;
 /// Visits removed in one transaction: a few, so that nobody waits for it.
 const RETIRED_AT_ONCE: usize = 500;
+/// How often it is looked whether there is room for the spare again, and whether it should be longer.
+const SPARE: Duration = Duration::from_secs(60);
+/// How often copies of the database are looked at; the first time at once.
+const COPIES: Duration = Duration::from_secs(3600);
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
@@ -65,6 +69,7 @@ impl Keeper {
     pub fn run(self) {
         let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
         let (mut retire, mut time) = (Chore::every(RETIRE), Timekeeper::of(&self));
+        let (mut spare, mut copies) = (Chore::every(SPARE), Chore::every(COPIES));
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
@@ -76,6 +81,12 @@ impl Keeper {
             time.look(now);
             if self.is_night() && retire.is_due(now) {
                 self.retire();
+            }
+            if spare.is_due(now) {
+                self.keep_spare();
+            }
+            if copies.is_due(now) {
+                self.tidy_copies();
             }
         }
         time.keep(self.clock.monotonic());
@@ -106,6 +117,22 @@ impl Keeper {
     fn scrub(&self) {
         if let Err(error) = self.store.scrub() {
             tracing::warn!(%error, "traces of erased customers are still in the files; trying again");
+        }
+    }
+
+    /// Keeps room back for an erasure on a full disk.
+    fn keep_spare(&self) {
+        if let Err(error) = self.store.keep_spare() {
+            tracing::warn!(%error, "no room is kept back for an erasure on a full disk");
+        }
+    }
+
+    /// Ends copies of the database that are not needed any more.
+    fn tidy_copies(&self) {
+        match self.store.tidy_copies(self.clock.wall().at) {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "copies of the database were overwritten and deleted"),
+            Err(error) => tracing::warn!(%error, "copies of the database are still there; trying again"),
         }
     }
 }

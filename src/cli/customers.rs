@@ -1,19 +1,24 @@
 //! `snova customers`: who is enrolled, what is kept of them, their cards and phones, and erasure.
 
-use anyhow::Result;
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Given, out};
+use super::{Given, Outcome, out, who};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerId, Identifier, Purpose};
 use crate::enrolment;
-use crate::store::{KeptIdentifier, StoreError};
+use crate::store::{Erasure, KeptIdentifier, StoreError};
 
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  snova customers list\n  snova customers link 0193… --card 4820000123456\n  snova customers erase 0193…"
-)]
+#[command(after_help = "WHO is an id, or the beginning of an id or of a name, where it fits one customer only.
+
+Examples:
+  snova customers list
+  snova customers link 0193… --card 4820000123456
+  snova customers erase \"Иван Петрович\"")]
 pub struct CustomersArgs {
     #[command(subcommand)]
     command: CustomersCommand,
@@ -29,9 +34,9 @@ enum CustomersCommand {
         json: bool,
     },
     /// Everything kept about one customer, but for the templates' numbers
-    #[command(after_help = "Examples:\n  snova customers show 0193…\n  snova customers show --json 0193…")]
+    #[command(after_help = "Examples:\n  snova customers show Соколов\n  snova customers show --json 0193…")]
     Show {
-        id: CustomerId,
+        who: String,
         /// Print one JSON object on one line
         #[arg(long)]
         json: bool,
@@ -41,7 +46,7 @@ enum CustomersCommand {
   snova customers link 0193… --card 4820000123456
   snova customers link 0193… --phone +79123456789")]
     Link {
-        id: CustomerId,
+        who: String,
         #[command(flatten)]
         given: Given,
     },
@@ -50,7 +55,7 @@ enum CustomersCommand {
   snova customers unlink 0193… --card 4820000123456
   snova customers unlink 0193… --all")]
     Unlink {
-        id: CustomerId,
+        who: String,
         #[command(flatten)]
         given: Given,
         /// Every card and phone of theirs
@@ -58,18 +63,34 @@ enum CustomersCommand {
         all: bool,
     },
     /// Erase a customer for ever, everywhere on this box; the CRM is told
-    #[command(after_help = "Examples:\n  snova customers erase 0193…")]
-    Erase { id: CustomerId },
+    #[command(
+        after_help = "On a terminal the name is shown and asked about; elsewhere --yes is needed. The exit code is 1 while traces
+are left in the files: the running service, or the next start, takes them away.
+
+Examples:
+  snova customers erase \"Иван Петрович\"
+  snova customers erase 0193… --yes"
+    )]
+    Erase {
+        who: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
-pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
+pub fn run(args: CustomersArgs, config: &Config) -> Result<Outcome> {
     let store = super::existing_store(config)?;
     let clock = super::trusted_clock(store.as_deref());
     let today = super::today(config, &*clock);
     let live = |c: &Customer| c.consent.is_live(Purpose::CardGreeting, today);
+    let find = |who: &str| {
+        let (id, name) = who::find(store.as_deref(), who)?;
+        Ok::<_, anyhow::Error>((id, name, store.as_deref().ok_or(StoreError::UnknownCustomer(id))?))
+    };
     match args.command {
         CustomersCommand::List { json } => {
-            let customers = store.map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
+            let customers = store.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
             if json {
                 out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).collect()));
             } else if customers.is_empty() {
@@ -81,25 +102,25 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
                 out::line(format_args!("{}  {}  visits {}{consent}", customer.id, customer.name.full(), card.visits));
             }
         }
-        CustomersCommand::Show { id, json } => {
-            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
+        CustomersCommand::Show { who, json } => {
+            let (id, _, store) = find(&who)?;
             let customer = store.customer(id)?.ok_or(StoreError::UnknownCustomer(id))?;
             let mut view = view(&customer, live(&customer));
             view["identifiers"] = store.identifiers(id)?.iter().map(identifier).collect();
             if json { out::line(view) } else { out::line(format_args!("{view:#}")) }
         }
-        CustomersCommand::Link { id, given } => {
-            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
+        CustomersCommand::Link { who, given } => {
+            let (id, _, store) = find(&who)?;
             let given = some(&given, config)?;
             store.add_identifiers(id, &given, clock.wall(), today)?;
             out::line(format_args!("customer {id} is greeted by {} now", listed(&given)));
         }
-        CustomersCommand::Unlink { id, given, all } => {
-            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
+        CustomersCommand::Unlink { who, given, all } => {
+            let (id, _, store) = find(&who)?;
             if all {
                 let taken = store.remove_identifiers(id)?;
                 out::line(format_args!("customer {id} has no card and no phone any more ({taken} taken)"));
-                return Ok(());
+                return Ok(Outcome::Done);
             }
             for identifier in some(&given, config)? {
                 if !store.remove_identifier(id, &identifier)? {
@@ -111,16 +132,51 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
                 out::line(format_args!("customer {id} is not greeted by {} any more", listed(&[identifier])));
             }
         }
-        CustomersCommand::Erase { id } => {
-            let store = store.ok_or(StoreError::UnknownCustomer(id))?;
-            let erased = enrolment::erase(id, &store, &*clock)?;
-            out::line(format_args!(
-                "customer {id} is erased: {} templates, {} visits",
-                erased.templates, erased.visits
-            ));
+        CustomersCommand::Erase { who, yes } => {
+            let (id, name, store) = find(&who)?;
+            if !yes && !agreed(id, name.as_deref())? {
+                out::line("nothing was erased");
+                return Ok(Outcome::Done);
+            }
+            return Ok(told(id, enrolment::erase(id, store, &*clock)?));
         }
     }
-    Ok(())
+    Ok(Outcome::Done)
+}
+
+/// Asks whoever sits there whether this customer is meant.
+fn agreed(id: CustomerId, name: Option<&str>) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("an erasure is for ever, and there is no terminal to ask on; give --yes if {id} is meant");
+    }
+    let name = name.unwrap_or("(the name cannot be read)");
+    out::line(format_args!(
+        "{name}\ncustomer {id} would be erased for ever, here and in the CRM. Type \"yes\" to do it:"
+    ));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
+    Ok(["yes", "да", "так"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// Says what went, and whether that was all.
+fn told(id: CustomerId, erased: Erasure) -> Outcome {
+    let copies = match erased.copies {
+        0 => String::new(),
+        1 => ", 1 copy of the database".to_owned(),
+        copies => format!(", {copies} copies of the database"),
+    };
+    out::line(format_args!(
+        "customer {id} is erased: {} templates, {} visits{copies}",
+        erased.templates, erased.visits
+    ));
+    if erased.scrubbed {
+        return Outcome::Done;
+    }
+    out::line(
+        "not done yet: another program reads the database, or the disk is full, so traces are still in its files; the running \
+         service, or the next start, takes them away",
+    );
+    Outcome::Warnings
 }
 
 fn some(given: &Given, config: &Config) -> Result<Vec<Identifier>> {

@@ -23,6 +23,7 @@ pub mod settle;
 mod setup;
 mod sync;
 mod truth;
+mod who;
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
@@ -97,7 +98,7 @@ enum Command {
 pub enum Outcome {
     Done,
     /// `snova check` or `snova crm probe` found something that should be looked at; `snova sync status` and
-    /// `snova clock` too.
+    /// `snova clock` too. An erasure left traces, to be taken away later.
     Warnings,
     /// They found something that keeps Snova, or the delivery, from working.
     Errors,
@@ -120,7 +121,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
             telemetry::init_logging(config.log.level.as_str(), std::io::stderr)?;
             match command {
                 Command::Enrol(args) => enrol::run(args, &config),
-                Command::Customers(args) => customers::run(args, &config),
+                Command::Customers(args) => return customers::run(args, &config),
                 Command::Identify(args) => identify::run(&args, &config),
                 Command::Replay(args) => replay::run(&args, &config),
                 Command::Eval(args) => eval::run(&args, &config),

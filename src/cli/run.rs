@@ -17,6 +17,7 @@ use crate::app::settings::{self, Settings};
 use crate::app::{self, Parts, Service, Supervision};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Document};
+use crate::memory;
 use crate::store::Store;
 use crate::telemetry::{Logging, Metrics};
 use crate::trouble::Troubles;
@@ -41,6 +42,9 @@ pub struct RunArgs {}
 pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
     let (document, config, faults) = first_configuration(path)?;
     let logging = super::init_logging(&config)?;
+    if !memory::keep_out_of_dumps() {
+        tracing::warn!("the kernel does not keep this process out of core dumps");
+    }
     let runtime = super::runtime()?;
     let (settings, vision) = prepare(&config)?;
     // Whatever can be refused is refused before anything is written.

@@ -2,15 +2,15 @@
 //!
 //! What is asked of an open database is in the sibling files.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Fault, StoreError, folder_error};
-use super::{FILE_NAME, StoreConfig};
+use super::{FILE_NAME, StoreConfig, copies, owner, vfs};
 
 /// "Snva": tells `file(1)`, and us, whose database it is.
 const APPLICATION_ID: i64 = 0x536e_7661;
@@ -33,7 +33,7 @@ pub(super) fn refuse_old_sqlite(number: i32, text: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Makes folder (0700) and file (0600) where missing, and closes a file that others may read.
+/// Makes folder (0700) and file (0600) where missing, and closes what others may look into.
 pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|cause| folder_error(dir, cause))?;
     let path = dir.join(FILE_NAME);
@@ -45,11 +45,9 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {}
         }
-        if fs::metadata(&path)?.permissions().mode() & 0o077 != 0 {
-            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        }
         Ok(())
     };
+    owner::close_to_others(dir)?;
     private().map_err(|cause| folder_error(&path, cause))?;
     Ok(path)
 }
@@ -72,6 +70,7 @@ pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connectio
     connection.pragma_update(None, "secure_delete", true)?;
     // Before the limit: a full box must be able to update.
     if let Some(version) = found.filter(|version| *version < SCHEMA_VERSION) {
+        copies::before_migration(&connection, &config.dir)?;
         migrate(&mut connection, version)?;
     }
     if let Some(max_bytes) = config.max_bytes {
@@ -105,8 +104,13 @@ pub(super) fn open_reader(path: &Path, config: &StoreConfig) -> Result<Connectio
 }
 
 fn open(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let overwrites = vfs::register() && config.overwrite;
+    let connection = if overwrites {
+        Connection::open_with_flags_and_vfs(path, flags, vfs::NAME)?
+    } else {
+        Connection::open_with_flags(path, flags)?
+    };
     connection.busy_timeout(config.busy_timeout)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;

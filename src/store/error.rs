@@ -18,6 +18,8 @@ pub enum StoreError {
     OldSqlite { found: String, needed: &'static str },
     #[error("cannot use the data folder {path}: {cause}; let Snova's user write there or configure another one", path = .path.display())]
     Folder { path: PathBuf, cause: io::Error },
+    #[error("others may look into the data folder {path} (mode {mode:o}) and it is not Snova's alone; configure a folder of its own, or run `chmod 700` on it", path = .path.display())]
+    OpenFolder { path: PathBuf, mode: u32 },
     #[error("the database {path} cannot be written; check the folder's owner and whether the disk is mounted read-only", path = .path.display())]
     ReadOnly { path: PathBuf },
     #[error("no space left for the database {path}; free some space, or raise its limit in the configuration", path = .path.display())]
@@ -70,6 +72,7 @@ impl StoreError {
             | Self::VisitConflict(_) => false,
             Self::OldSqlite { .. }
             | Self::Folder { .. }
+            | Self::OpenFolder { .. }
             | Self::ReadOnly { .. }
             | Self::DiskFull { .. }
             | Self::Disk { .. }
@@ -95,6 +98,11 @@ impl StoreError {
                 | Self::Internal { .. }
                 | Self::Sealed { .. }
         )
+    }
+
+    /// Whether it may be for want of room that it failed.
+    pub(super) fn lacks_room(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::Disk { .. })
     }
 }
 

@@ -6,11 +6,13 @@
 
 mod connection;
 mod consents;
+pub mod copies;
 mod customers;
 mod debts;
 mod delivery;
 mod erasure;
 mod error;
+mod heap;
 mod held;
 mod identifiers;
 mod ledger;
@@ -18,24 +20,30 @@ mod left;
 mod letters;
 mod links;
 mod outbox;
+mod owner;
 mod retention;
 mod roster;
 mod rows;
+mod scrub;
 mod secrets;
 mod space;
+mod spare;
 mod targets;
 mod tombstone;
 mod upkeep;
+mod vfs;
 mod visits;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, Found, Seal};
+pub use copies::{Copy, set_aside};
 pub use customers::NewCustomer;
 pub use debts::Debt;
 pub use delivery::{Ask, Claimed, Conclusion, Task};
@@ -50,6 +58,7 @@ pub use links::{KeptCard, Link};
 pub use outbox::OutboxStatus;
 pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
 pub use space::free_bytes;
+pub use spare::SPARE_FILE;
 pub use targets::{SyncState, TargetId};
 pub use tombstone::Tombstone;
 pub use visits::{Visit, VisitRecord, VisitVerdict};
@@ -67,12 +76,15 @@ pub struct StoreConfig {
     pub max_bytes: Option<u64>,
     /// How long a call waits for another program's write before [`StoreError::Busy`].
     pub busy_timeout: Duration,
+    /// Whether what is cut off the files is overwritten first. Always; without it the test of the raw disk shows what it is for.
+    #[doc(hidden)]
+    pub overwrite: bool,
 }
 
 impl StoreConfig {
     /// The database in `dir`, without a limit, waiting 5 s for other programs.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), max_bytes: None, busy_timeout: Duration::from_secs(5) }
+        Self { dir: dir.into(), max_bytes: None, busy_timeout: Duration::from_secs(5), overwrite: true }
     }
 }
 
@@ -84,6 +96,11 @@ pub struct Store {
     key: DeviceKey,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    busy_timeout: Duration,
+    /// The erasures after which the file was rewritten by this process, the log perhaps not yet emptied.
+    rewritten: AtomicI64,
+    /// Copies of before this start.
+    old_copies: Vec<PathBuf>,
 }
 
 impl Store {
@@ -93,11 +110,28 @@ impl Store {
         connection::refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
         let path = connection::prepare_file(&config.dir)?;
         let at = |fault: Fault| fault.at(&path);
-        let writer = connection::open_writer(&path, config).map_err(at)?;
-        let reader = connection::open_reader(&path, config).map_err(at)?;
+        let old_copies = copies::paths(&config.dir)?;
+        let connect = || {
+            let writer = connection::open_writer(&path, config).map_err(at)?;
+            Ok::<_, StoreError>((writer, connection::open_reader(&path, config).map_err(at)?))
+        };
+        let (writer, reader) = match connect() {
+            // The log's index alone may not fit on a full disk.
+            Err(error) if error.lacks_room() && spare::give_some(&config.dir) => connect(),
+            connected => connected,
+        }?;
         // After the database: a folder that is not ours gets no key.
         let Found { key, is_new } = DeviceKey::find_or_make(&config.dir)?;
-        let store = Self { path, seal, key, writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        let store = Self {
+            path,
+            seal,
+            key,
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            busy_timeout: config.busy_timeout,
+            rewritten: AtomicI64::new(0),
+            old_copies,
+        };
         if is_new && store.read(holds_sealed_values)? {
             tracing::warn!(
                 "the device key was missing and a new one was made: cards, phones and secrets given before do not open; \
@@ -105,9 +139,16 @@ impl Store {
             );
         }
         if let Err(error) = store.scrub() {
-            tracing::warn!(%error, "{}", erasure::TRACES_LEFT);
+            tracing::warn!(%error, "{}", scrub::TRACES_LEFT);
+        }
+        if let Err(error) = store.keep_spare() {
+            tracing::warn!(%error, "no room is kept back for erasures on a full disk");
         }
         Ok(store)
+    }
+
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// The database file.

@@ -162,10 +162,11 @@ pub fn ask(store: &Store, most: usize, now: WallTime) -> Ask {
     Ask { target, most, linked_only: false, now: now.at, days: TODAY.into(), trust: Trust::Plausible }
 }
 
-/// All bytes of all files in the folder.
+/// All bytes of all files in the folder, but for the megabytes of the spare, into which nobody ever writes.
 pub fn bytes_in(dir: &Path) -> Vec<u8> {
-    let files = std::fs::read_dir(dir).expect("the data folder");
-    files.flat_map(|entry| std::fs::read(entry.expect("an entry").path()).expect("a file")).collect()
+    let files = std::fs::read_dir(dir).expect("the data folder").map(|entry| entry.expect("an entry").path());
+    let written = files.filter(|path| !path.ends_with(snova::store::SPARE_FILE));
+    written.flat_map(|path| std::fs::read(path).expect("a file")).collect()
 }
 
 pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {

@@ -9,7 +9,7 @@ use snova::face::{Embedding, FaceChip};
 
 const WINDOW: usize = 12;
 
-/// Every file below some folders, with every 12-byte run of each.
+/// Every file below some folders, with every 12-byte run of each; but for the spare, which is megabytes of nothing.
 pub struct Files(Vec<(PathBuf, Vec<u8>, HashSet<[u8; WINDOW]>)>);
 
 impl Files {
@@ -19,7 +19,7 @@ impl Files {
         while let Some(path) = open.pop() {
             if path.is_dir() {
                 open.extend(std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
-            } else {
+            } else if !path.ends_with(snova::store::SPARE_FILE) {
                 let bytes = std::fs::read(&path).expect("a file");
                 let runs = bytes.windows(WINDOW).map(|w| w.try_into().expect("as long as the window")).collect();
                 files.push((path, bytes, runs));

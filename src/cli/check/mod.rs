@@ -66,6 +66,7 @@ fn examine(path: Option<&Path>) -> Vec<Finding> {
     findings.push(parts::runtime(&config));
     findings.extend(parts::pack(&config));
     findings.push(parts::store(&config));
+    findings.extend(parts::copies(&config));
     findings.push(machine::space(&config));
     findings.extend(parts::crm(&config));
     findings.extend(parts::cameras(&config));
