@@ -29,6 +29,7 @@ use snova::camera::{CameraConfig, ImagesConfig, SourceSpec};
 use snova::clock::SystemClock;
 use snova::face::{CameraId, Detection, Embedding, FaceChip, Quality};
 use snova::telemetry::Metrics;
+use snova::trouble::Troubles;
 use snova::vision::{PackFacts, Vision, VisionError};
 
 /// Models that hang in the middle of a picture for as long as somebody holds the gate closed.
@@ -102,6 +103,7 @@ async fn the_watchdog_stops_being_fed_when_the_pipeline_hangs() {
         clock: Arc::new(SystemClock::new()),
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision { alive: Some(alive), ..Supervision::default() },
+        troubles: Troubles::default(),
     };
     let service = app::start(settings, parts).await.expect("the service starts");
     let feedings = || fed.load(Ordering::Relaxed);

@@ -19,6 +19,7 @@ use snova::enrolment::{EnrolRequest, EnrolmentRules, Photo, enrol};
 use snova::face::CameraId;
 use snova::store::{Store, StoreConfig};
 use snova::telemetry::Metrics;
+use snova::trouble::Troubles;
 use snova::vault::Seal;
 use snova::vision::VisionConfig;
 
@@ -76,6 +77,7 @@ pub fn measure() {
         clock,
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision::default(),
+        troubles: Troubles::default(),
     };
     let service = runtime.block_on(app::start(settings, parts)).expect("the service starts");
 

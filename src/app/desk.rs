@@ -25,6 +25,7 @@ use crate::gallery::GalleryHandle;
 use crate::greeter::{Answer, CrmTrouble, Desk, Entered, Entry, EntryError};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::trouble::Troubles;
 use crate::vision::PackFacts;
 use crate::visit::VisitEvent;
 use crate::web::HealthReport;
@@ -51,6 +52,7 @@ pub(super) struct Reader {
     pub alive: Carrier,
     pub overloaded: Arc<AtomicBool>,
     pub outbox: Outbox,
+    pub troubles: Troubles,
 }
 
 /// What the gallery was loaded from: the store's state, and the date, since consents end with a day.
@@ -87,6 +89,7 @@ impl Reader {
             }
             self.show_cameras();
             self.desk.overloaded(self.overloaded.load(Ordering::Acquire));
+            self.desk.troubles(self.troubles.all());
             self.desk.tick(now);
             let failed = self.desk.journal().failures();
             self.metrics.commit_failures.inc_by(failed - failures);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::clock::{Clock, Monotonic};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::trouble::{Trouble, Troubles};
 
 /// How often the keeper looks what is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,6 +19,8 @@ const SCRUB: Duration = Duration::from_secs(5);
 pub(super) struct Keeper {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub troubles: Troubles,
     pub stop: Shutdown,
 }
 
@@ -29,6 +33,15 @@ impl Keeper {
             if scrub.is_due(now) {
                 self.scrub();
             }
+            self.count_troubles();
+        }
+    }
+
+    fn count_troubles(&self) {
+        let held = self.troubles.all();
+        for trouble in Trouble::ALL {
+            let times = held.iter().find(|(one, _)| *one == trouble).map_or(0, |(_, times)| *times);
+            self.metrics.trouble.set(trouble.as_str(), i64::try_from(times).unwrap_or(i64::MAX));
         }
     }
 

@@ -35,6 +35,7 @@ use crate::pipeline::Pipeline;
 use crate::shutdown::{self, Shutdown, Stopper};
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use crate::trouble::Troubles;
 use crate::vision::Vision;
 use crate::web;
 
@@ -52,6 +53,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub supervision: Supervision,
+    /// The board on which every part says what is wrong.
+    pub troubles: Troubles,
 }
 
 /// A running service.
@@ -111,7 +114,7 @@ impl Drop for OnDuty {
 
 /// Starts everything and returns once the page can be opened.
 pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
-    let Parts { store, vision, clock, metrics, supervision } = parts;
+    let Parts { store, vision, clock, metrics, supervision, troubles } = parts;
     let left_open = store.close_left_open(clock.wall())?;
     if left_open > 0 {
         tracing::info!(visits = left_open, "visits left open by the last run are closed");
@@ -169,7 +172,13 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         ),
         stop: courier_stop.clone(),
     };
-    let keeper = keeper::Keeper { store: Arc::clone(&store), clock: Arc::clone(&clock), stop: courier_stop };
+    let keeper = keeper::Keeper {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        troubles: troubles.clone(),
+        stop: courier_stop,
+    };
     let watcher = watch::Watcher {
         pipeline: Pipeline::new(vision, gallery.clone(), Arc::clone(&clock), settings.pipeline.clone()),
         frames: newest,
@@ -196,6 +205,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         time_zone: settings.desk.time_zone.clone(),
         overloaded,
         outbox,
+        troubles,
     };
     let threads = vec![
         spawn("vision", failed.on_duty(), move || watcher.run())?,

@@ -20,6 +20,7 @@ use crate::face::CameraId;
 use crate::i18n::Language;
 use crate::store::{Store, VisitRecord};
 use crate::telemetry::{self, Metrics};
+use crate::trouble::Troubles;
 use crate::vision::Vision;
 
 #[derive(Args)]
@@ -79,6 +80,7 @@ pub fn run(args: DemoArgs) -> Result<()> {
         clock,
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision::default(),
+        troubles: Troubles::default(),
     };
     runtime.block_on(async {
         let service = app::start(settings, parts).await?;

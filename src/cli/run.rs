@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Document};
 use crate::store::Store;
 use crate::telemetry::{Logging, Metrics};
+use crate::trouble::Troubles;
 use crate::vision::Vision;
 use crate::web;
 
@@ -51,6 +52,7 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
         clock: super::system_clock(),
         metrics: Arc::new(Metrics::new()),
         supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
+        troubles: Troubles::default(),
         logging,
     };
     if let Some(faults) = faults {
@@ -85,6 +87,7 @@ struct Host {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     supervision: Supervision,
+    troubles: Troubles,
     logging: Logging,
 }
 
@@ -140,6 +143,7 @@ impl Host {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             supervision: self.supervision.clone(),
+            troubles: self.troubles.clone(),
         };
         app::start(settings, parts).await
     }

@@ -19,6 +19,7 @@ use crate::face::{CameraId, CounterId};
 use crate::greeting::{self, DayHours};
 use crate::i18n::Language;
 use crate::store::{Store, StoreError, VisitRecord};
+use crate::trouble::Trouble;
 use crate::visit::{VisitConfig, VisitEvent, Visits};
 
 /// How a box greets.
@@ -114,6 +115,14 @@ impl Desk {
     pub fn crm_trouble(&mut self, trouble: Option<CrmTrouble>) {
         for counter in self.counters.values_mut().filter(|c| c.state.crm_trouble != trouble) {
             counter.state.crm_trouble = trouble;
+            counter.publish();
+        }
+    }
+
+    /// What of the box itself a person must mend.
+    pub fn troubles(&mut self, troubles: Vec<(Trouble, u64)>) {
+        for counter in self.counters.values_mut().filter(|c| c.state.troubles != troubles) {
+            counter.state.troubles.clone_from(&troubles);
             counter.publish();
         }
     }

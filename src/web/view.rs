@@ -12,6 +12,7 @@ use crate::camera::CameraState;
 use crate::customer::PersonName;
 use crate::face::{CameraId, CounterId};
 use crate::greeter::{CounterState, CrmTrouble, Greeted, Present};
+use crate::trouble::Trouble;
 
 /// The counters of this box.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,6 +44,30 @@ pub struct CounterView {
     pub overloaded: bool,
     /// Why visits do not reach the company's CRM, if they do not. Greeting goes on, and no visit is lost.
     pub crm_trouble: Option<CrmTroubleView>,
+    /// What of the box itself a person must mend, the gravest first.
+    pub troubles: Vec<TroubleView>,
+}
+
+/// Something that is wrong with the box itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TroubleView {
+    pub kind: TroubleKind,
+    /// How often: for `row_unreadable` the rows, else 1.
+    pub count: u64,
+}
+
+/// `store_unreadable`: the database cannot be read. `store_lost`: it is empty or gone although the box had one.
+/// `key_missing`, `key_mismatch`: the device key is gone, or is not this database's. `row_unreadable`: single customers
+/// cannot be read. `clock`: the clock cannot be right.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    StoreUnreadable,
+    StoreLost,
+    KeyMissing,
+    KeyMismatch,
+    RowUnreadable,
+    Clock,
 }
 
 /// What keeps visits from the CRM.
@@ -166,6 +191,7 @@ impl CounterView {
             unsaved_visits: state.unsaved_visits,
             overloaded: state.overloaded,
             crm_trouble: state.crm_trouble.as_ref().map(CrmTroubleView::of),
+            troubles: state.troubles.iter().map(|(what, count)| TroubleView::of(*what, *count)).collect(),
         }
     }
 }
@@ -217,6 +243,20 @@ impl CrmTroubleView {
             CrmTrouble::Late { since } => (CrmTroubleKind::Late, Some(wire_time(*since))),
         };
         Self { kind, since }
+    }
+}
+
+impl TroubleView {
+    fn of(trouble: Trouble, count: u64) -> Self {
+        let kind = match trouble {
+            Trouble::StoreUnreadable => TroubleKind::StoreUnreadable,
+            Trouble::StoreLost => TroubleKind::StoreLost,
+            Trouble::KeyMissing => TroubleKind::KeyMissing,
+            Trouble::KeyMismatch => TroubleKind::KeyMismatch,
+            Trouble::RowUnreadable => TroubleKind::RowUnreadable,
+            Trouble::Clock => TroubleKind::Clock,
+        };
+        Self { kind, count }
     }
 }
 

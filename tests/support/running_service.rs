@@ -17,6 +17,7 @@ use snova::enrolment::{EnrolRequest, EnrolmentRules, enrol};
 use snova::face::{CameraId, CounterId};
 use snova::store::{Store, StoreConfig};
 use snova::telemetry::Metrics;
+use snova::trouble::Troubles;
 use snova::vault::Seal;
 use snova::vision::Vision;
 
@@ -66,8 +67,14 @@ pub async fn start_with(
     vision: Box<dyn Vision>,
     metrics: Arc<Metrics>,
 ) -> Service {
-    let parts =
-        Parts { store, vision, clock: Arc::new(SystemClock::new()), metrics, supervision: Supervision::default() };
+    let parts = Parts {
+        store,
+        vision,
+        clock: Arc::new(SystemClock::new()),
+        metrics,
+        supervision: Supervision::default(),
+        troubles: Troubles::default(),
+    };
     app::start(settings, parts).await.expect("the service starts")
 }
 

@@ -1,4 +1,4 @@
-// Whether the screen can be trusted: the line to the box, the cameras, the disk, the CRM; and the clock when all is well.
+// Whether the screen can be trusted: the line to the box, the cameras, the box's own troubles, the disk, the CRM; and the clock when all is well.
 
 import { dateOf, momentInWords, now, tied, timeOf, word } from "./words.js";
 
@@ -14,7 +14,7 @@ export function offline() {
   tell("offline", word("offline"), word("offline"), word("offline_more"));
 }
 
-export function picture({ cameras, unsaved_visits: unsaved, overloaded, crm_trouble: crm }) {
+export function picture({ cameras, unsaved_visits: unsaved, overloaded, crm_trouble: crm, troubles }) {
   const blind = cameras.filter((camera) => BLIND.includes(camera.state));
   if (blind.length > 0) {
     const [first] = blind;
@@ -24,6 +24,13 @@ export function picture({ cameras, unsaved_visits: unsaved, overloaded, crm_trou
     // While another camera sees, people still come: the bar is enough.
     const all = blind.length === cameras.length;
     return tell("lost", [what, since].filter(Boolean).join(" "), all ? what : "", all ? since : "");
+  }
+  if (troubles.length > 0) {
+    const [{ kind, count }] = troubles;
+    const what = word(`trouble_${kind}`, { n: count });
+    // Without its customers the box greets nobody, or soon nobody new; the rest is for the bar.
+    const large = kind.startsWith("store_");
+    return tell("trouble", what, large ? what : "", large ? word("trouble_meanwhile") : "");
   }
   if (unsaved > 0) return tell("unsaved", word("unsaved", { n: unsaved }));
   if (overloaded) return tell("overloaded", word("overloaded"));
