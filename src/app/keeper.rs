@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::lookout::Lookout;
 use crate::clock::{Clock, Monotonic};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
@@ -15,6 +16,8 @@ use crate::trouble::{Trouble, Troubles};
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is asked whether erasures left traces: it costs one row.
 const SCRUB: Duration = Duration::from_secs(5);
+/// How often the database itself is looked at.
+const LOOK_AT_STORE: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
@@ -27,21 +30,18 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
-        let mut scrub = Chore::every(SCRUB);
+        let (mut scrub, mut look) = (Chore::every(SCRUB), Chore::every(LOOK_AT_STORE));
+        let mut lookout = Lookout::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.troubles.clone());
+        lookout.look();
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
                 self.scrub();
             }
-            self.count_troubles();
-        }
-    }
-
-    fn count_troubles(&self) {
-        let held = self.troubles.all();
-        for trouble in Trouble::ALL {
-            let times = held.iter().find(|(one, _)| *one == trouble).map_or(0, |(_, times)| *times);
-            self.metrics.trouble.set(trouble.as_str(), i64::try_from(times).unwrap_or(i64::MAX));
+            if look.is_due(now) {
+                lookout.look();
+            }
+            count_troubles(&self.troubles, &self.metrics);
         }
     }
 
@@ -50,6 +50,14 @@ impl Keeper {
         if let Err(error) = self.store.scrub() {
             tracing::warn!(%error, "traces of erased customers are still in the files; trying again");
         }
+    }
+}
+
+pub(super) fn count_troubles(troubles: &Troubles, metrics: &Metrics) {
+    let held = troubles.all();
+    for trouble in Trouble::ALL {
+        let times = held.iter().find(|(one, _)| *one == trouble).map_or(0, |(_, times)| *times);
+        metrics.trouble.set(trouble.as_str(), i64::try_from(times).unwrap_or(i64::MAX));
     }
 }
 

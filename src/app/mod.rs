@@ -6,16 +6,19 @@ mod courier;
 mod desk;
 mod keeper;
 mod load;
+mod lookout;
 pub mod passwords;
 mod places;
 mod pulse;
 pub mod settings;
 mod sync_desk;
+mod waiting;
 mod watch;
 
 pub use places::{Places, Unfound};
 pub use pulse::Supervision;
 pub use settings::Settings;
+pub use waiting::{WaitingRoom, can_wait};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -189,6 +192,7 @@ pub async fn start(settings: Settings, parts: Parts) -> Result<Service> {
         overloaded: Arc::clone(&overloaded),
         pulse: Arc::clone(&pulse),
         cameras: cameras.iter().map(Camera::watch).collect(),
+        eyes: cameras.iter().map(|camera| (camera.id().clone(), camera.eye())).collect(),
     };
     let reader = desk::Reader {
         alive: pulse::Carrier::new(pulse, supervision),

@@ -8,7 +8,7 @@ use super::{Given, out};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerId, Identifier, Purpose};
 use crate::enrolment;
-use crate::store::{KeptIdentifier, StoreError};
+use crate::store::{KeptIdentifier, Store, StoreError};
 
 #[derive(Args)]
 #[command(
@@ -69,16 +69,27 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
     let live = |c: &Customer| c.consent.is_live(Purpose::CardGreeting, today);
     match args.command {
         CustomersCommand::List { json } => {
-            let customers = store.map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
+            let (customers, unreadable) = match &store {
+                Some(store) => (store.customers()?, unreadable(store)?),
+                None => Default::default(),
+            };
             if json {
-                out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).collect()));
-            } else if customers.is_empty() {
+                let marked = unreadable.iter().map(|id| json!({"id": id.to_string(), "unreadable": true}));
+                out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).chain(marked).collect()));
+                return Ok(());
+            }
+            if customers.is_empty() && unreadable.is_empty() {
                 out::line("nobody is enrolled; enrol somebody with `snova enrol`");
             }
-            for customer in customers.iter().filter(|_| !json) {
+            for customer in &customers {
                 let consent = if live(customer) { "" } else { "  (consent not live: not greeted)" };
                 let card = &customer.card;
                 out::line(format_args!("{}  {}  visits {}{consent}", customer.id, customer.name.full(), card.visits));
+            }
+            for id in unreadable {
+                out::line(format_args!(
+                    "{id}  cannot be read, not greeted; put a copy of the data folder back, or erase and enrol them anew"
+                ));
             }
         }
         CustomersCommand::Show { id, json } => {
@@ -121,6 +132,12 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Customers whose own row cannot be read. A template of somebody who can be read is `snova check`'s to name.
+fn unreadable(store: &Store) -> Result<Vec<CustomerId>> {
+    let rows = store.unreadable_rows()?.into_iter();
+    Ok(rows.filter(|row| row.table == "customers").map(|row| row.customer).collect())
 }
 
 fn some(given: &Given, config: &Config) -> Result<Vec<Identifier>> {

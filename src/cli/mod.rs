@@ -19,6 +19,7 @@ mod out;
 mod replay;
 mod run;
 pub mod setup;
+mod store;
 mod sync;
 mod truth;
 
@@ -35,9 +36,9 @@ use crate::camera;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::customer::Identifier;
-use crate::store::{self, Store};
+use crate::store::{FILE_NAME, Store, StoreError};
 use crate::telemetry;
-use crate::vault::Seal;
+use crate::vault::{KEY_FILE, Seal};
 use crate::vision::{self, OnnxVision};
 
 /// Greets a consenting regular by name at the store counter
@@ -75,6 +76,8 @@ enum Command {
     Crm(crm::CrmArgs),
     /// Look at the visits on their way to the CRM, and take given-up ones up again
     Sync(sync::SyncArgs),
+    /// Decide about a database or device key that is gone for good
+    Store(store::StoreArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
@@ -123,6 +126,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Cameras(args) => cameras::run(args, &config),
                 Command::Crm(args) => return crm::run(args, &config),
                 Command::Sync(args) => return sync::run(args, &config),
+                Command::Store(args) => store::run(&args, &config),
                 Command::Setup(_)
                 | Command::Demo(_)
                 | Command::Check(_)
@@ -179,11 +183,21 @@ fn read_photo(path: &Path) -> Result<Vec<u8>, String> {
 
 /// The store, but only if there is one: commands that look do not make it.
 fn existing_store(config: &Config) -> Result<Option<Arc<Store>>> {
-    let path = settings::store(config).dir.join(store::FILE_NAME);
-    let there = path.try_exists().with_context(|| {
-        format!("cannot look at the database {}; let Snova's user read the data folder", path.display())
-    })?;
-    if there { open_store(config).map(Some) } else { Ok(None) }
+    let path = settings::store(config).dir.join(FILE_NAME);
+    let length = match path.metadata() {
+        Ok(facts) => facts.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!("cannot look at the database {}; let Snova's user read the data folder", path.display())
+            });
+        }
+    };
+    match length {
+        0 if path.with_file_name(KEY_FILE).exists() => Err(StoreError::Lost { path }.into()),
+        0 => Ok(None),
+        _ => open_store(config).map(Some),
+    }
 }
 
 /// Where a configured camera's pictures come from; with its password, where it has a user.

@@ -14,12 +14,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::out;
 use crate::app::settings::{self, Settings};
-use crate::app::{self, Parts, Service, Supervision};
+use crate::app::{self, Parts, Service, Supervision, WaitingRoom};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Document};
-use crate::store::Store;
+use crate::store::{self, Store, StoreError};
 use crate::telemetry::{Logging, Metrics};
 use crate::trouble::Troubles;
+use crate::vault::Seal;
 use crate::vision::Vision;
 use crate::web;
 
@@ -46,15 +47,22 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
     // Whatever can be refused is refused before anything is written.
     refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
-    let host = Host {
-        path: path.map(Path::to_owned),
-        store: super::open_store(&config)?,
-        clock: super::system_clock(),
-        metrics: Arc::new(Metrics::new()),
-        supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
-        troubles: Troubles::default(),
-        logging,
+    let (clock, metrics, troubles) = (super::system_clock(), Arc::new(Metrics::new()), Troubles::default());
+    let supervision = Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() };
+    let store = match open_whole_store(&config) {
+        Ok(store) => store,
+        Err(error) if app::can_wait(&error) => {
+            let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
+            let (settings, pack, supervision) = (&settings, config.runtime.pack.as_str(), supervision.clone());
+            let room = WaitingRoom { settings, pack, clock, metrics, supervision, troubles: troubles.clone() };
+            match runtime.block_on(wait_for_store(room, error, &config))? {
+                Some(store) => store,
+                None => return Ok(()),
+            }
+        }
+        Err(error) => return Err(error.into()),
     };
+    let host = Host { path: path.map(Path::to_owned), store, clock, metrics, supervision, troubles, logging };
     if let Some(faults) = faults {
         host.refuse(&faults.to_string());
     }
@@ -78,6 +86,27 @@ fn first_configuration(path: Option<&Path>) -> Result<(Option<Document>, Config,
 /// Everything of a configuration that can fail before a running service is touched.
 fn prepare(config: &Config) -> Result<(Settings, Box<dyn Vision>)> {
     Ok((Settings::from_config(config)?, Box::new(super::open_calibrated_vision(config)?)))
+}
+
+/// The store, if what a start needs of it can be read.
+fn open_whole_store(config: &Config) -> Result<Arc<Store>, StoreError> {
+    let store = Store::open(&settings::store(config), Seal::plain())?;
+    store.look()?;
+    store.unreadable_rows()?;
+    store.outbox_status()?;
+    Ok(Arc::new(store))
+}
+
+/// Serves without a database until it is back; `None` when the stop is asked before.
+async fn wait_for_store(room: WaitingRoom<'_>, why: StoreError, config: &Config) -> Result<Option<Arc<Store>>> {
+    let mut signals = Signals::new()?;
+    let (place, again) = (settings::store(config).dir.join(store::FILE_NAME), config.clone());
+    out::line(format_args!("Snova waits for its database at http://{}/ — stop it with Ctrl-C", room.settings.listen));
+    tell(NotifyState::Ready);
+    tokio::select! {
+        store = room.wait(why, &place, move || open_whole_store(&again)) => store.map(Some),
+        () = signals.stop() => Ok(None),
+    }
 }
 
 /// What lives as long as the process, through all reloads.

@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -54,13 +55,17 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-/// The one writing connection. No byte is changed in a file that is not ours.
-pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
+/// The one writing connection. No byte is changed in a file that is not ours. `may_be_new`: an empty file is made a
+/// database, where otherwise it is one that was lost.
+pub(super) fn open_writer(path: &Path, config: &StoreConfig, may_be_new: bool) -> Result<Connection, Fault> {
     // Openings take turns, so that nobody meets a database half made. Released when the folder is closed.
     let folder = File::open(&config.dir).and_then(|folder| folder.lock().map(|()| folder));
     let _turn = folder.map_err(|cause| folder_error(&config.dir, cause))?;
     let mut connection = open(path, config)?;
     let found = found_version(&connection, path)?;
+    if found.is_none() && !may_be_new {
+        return Err(StoreError::Lost { path: path.to_owned() }.into());
+    }
     if connection.is_readonly("main")? {
         return Err(StoreError::ReadOnly { path: path.to_owned() }.into());
     }
@@ -95,6 +100,15 @@ pub(super) fn lift_limit(connection: &Connection) -> Result<i64, Fault> {
 /// Bounds the file; one that is larger already just grows no more.
 pub(super) fn set_limit(connection: &Connection, pages: i64) -> Result<(), Fault> {
     Ok(connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
+}
+
+/// A connection for one look, with nothing in its cache: what it reads is what lies in the file now.
+pub(super) fn open_look(path: &Path) -> Result<Connection, Fault> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
 }
 
 /// The reading connection: it cannot write even by mistake.
@@ -150,6 +164,12 @@ fn create_tables(connection: &mut Connection) -> Result<(), Fault> {
     tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     tx.commit()?;
     Ok(())
+}
+
+/// The first thing SQLite finds wrong with the pages; quicker than [`first_damage`], indices are not compared.
+pub(super) fn broken_page(tx: &Transaction<'_>) -> Result<Option<String>, Fault> {
+    let verdict: String = tx.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((verdict != "ok").then(|| verdict.replace('\n', " ")))
 }
 
 /// The first thing SQLite finds wrong with pages, indices or references.

@@ -26,6 +26,8 @@ pub enum StoreError {
     Disk { path: PathBuf, cause: String },
     #[error("another program holds the database {path}; let it finish or stop it, then try again", path = .path.display())]
     Busy { path: PathBuf },
+    #[error("the database {path} is empty or gone, although this box had one: its device key is there; put a copy of the data folder back, or accept the loss with `snova store accept-loss`", path = .path.display())]
+    Lost { path: PathBuf },
     #[error("{path} is not a database of Snova; configure an empty data folder or put the right file back", path = .path.display())]
     Foreign { path: PathBuf },
     #[error("the database {path} was made by a newer Snova (schema {found}, this one knows up to {known}); update Snova", path = .path.display())]
@@ -56,6 +58,13 @@ pub enum StoreError {
     Internal { path: PathBuf, cause: String },
 }
 
+impl StoreError {
+    /// Whether the file itself is damaged or cannot be read; what was asked has nothing to do with it.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Foreign { .. } | Self::Disk { .. })
+    }
+}
+
 /// What a step inside a transaction runs into, before it is known which file it was.
 pub(super) enum Fault {
     Said(StoreError),
@@ -77,6 +86,20 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
+    /// Whether one row is at fault, so that the others can be read all the same.
+    pub(super) fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Said(error) => matches!(error, StoreError::Sealed { .. }),
+            Self::Row(_) => true,
+            Self::Sql(error) => matches!(
+                error,
+                rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+            ),
+        }
+    }
+
     /// The fault in the owner's words; `path` is the database file.
     pub(super) fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
@@ -112,5 +135,25 @@ pub(super) fn folder_error(path: &Path, cause: io::Error) -> StoreError {
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path: path.to_owned() },
         _ => StoreError::Folder { path: path.to_owned(), cause },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(code: i32) -> StoreError {
+        Fault::Sql(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)).at(Path::new("snova.db"))
+    }
+
+    #[test]
+    fn a_disk_that_fails_and_a_damaged_file_are_damage_and_a_full_or_busy_one_is_not() {
+        use rusqlite::ffi;
+        for code in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            assert!(at(code).is_damage(), "{code}: {}", at(code));
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_READONLY] {
+            assert!(!at(code).is_damage(), "{code}: {}", at(code));
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
 //! templates are not here. All calls block: run them off the async runtime's threads.
 
+mod canary;
 mod connection;
 mod consents;
+mod copies;
 mod customers;
 mod delivery;
 mod erasure;
@@ -15,6 +17,7 @@ mod links;
 mod outbox;
 mod rows;
 mod secrets;
+mod soundness;
 mod space;
 mod tombstone;
 mod visits;
@@ -25,7 +28,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::vault::{DeviceKey, Found, Seal};
+use crate::vault::{DeviceKey, KEY_FILE, Seal};
+pub use canary::KeyState;
 pub use customers::NewCustomer;
 pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
 pub use erasure::Erasure;
@@ -34,6 +38,7 @@ pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
 pub use links::{KeptCard, Link, SyncState};
 pub use outbox::OutboxStatus;
+pub use soundness::UnreadableRow;
 pub use space::free_bytes;
 pub use tombstone::{SentRecord, Tombstone};
 pub use visits::{Visit, VisitRecord, VisitVerdict};
@@ -65,28 +70,37 @@ pub struct Store {
     path: PathBuf,
     seal: Seal,
     key: DeviceKey,
+    /// The file that was opened, by device and number.
+    file: Option<(u64, u64)>,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
 }
 
 impl Store {
     /// Opens the database, making folder, file and device key at the first time, and bringing one of an older
-    /// Snova up to date. Ends an erasure that a power cut or another program's reading kept from being complete.
+    /// Snova up to date. A file that is empty or gone beside a device key was lost, and is not made anew. Without the key
+    /// that its values are sealed with it opens all the same: see [`Store::key_state`]. Ends an erasure that a power cut or another program's reading kept from being complete.
     pub fn open(config: &StoreConfig, seal: Seal) -> Result<Self, StoreError> {
+        // Made after the first database: where it is, there was one.
+        let is_first = !config.dir.join(KEY_FILE).try_exists().unwrap_or(true);
+        Self::open_as(config, seal, is_first)
+    }
+
+    /// As [`Store::open`]; an empty or missing file is made a database only if it `may_be_new`.
+    fn open_as(config: &StoreConfig, seal: Seal, may_be_new: bool) -> Result<Self, StoreError> {
         connection::refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
+        if !may_be_new && soundness::is_empty(&config.dir.join(FILE_NAME)) {
+            return Err(StoreError::Lost { path: config.dir.join(FILE_NAME) });
+        }
         let path = connection::prepare_file(&config.dir)?;
         let at = |fault: Fault| fault.at(&path);
-        let writer = connection::open_writer(&path, config).map_err(at)?;
+        let writer = connection::open_writer(&path, config, may_be_new).map_err(at)?;
         let reader = connection::open_reader(&path, config).map_err(at)?;
+        let file = soundness::file_of(&path);
+        let (writer, reader) = (Mutex::new(writer), Mutex::new(reader));
+        let store = Self { path, seal, key: DeviceKey::absent(), file, writer, reader };
         // After the database: a folder that is not ours gets no key.
-        let Found { key, is_new } = DeviceKey::find_or_make(&config.dir)?;
-        let store = Self { path, seal, key, writer: Mutex::new(writer), reader: Mutex::new(reader) };
-        if is_new && store.read(holds_sealed_values)? {
-            tracing::warn!(
-                "the device key was missing and a new one was made: cards, phones and secrets given before do not open; \
-                 put device.key back from a copy, or give them again"
-            );
-        }
+        store.settle_key()?;
         if let Err(error) = store.scrub() {
             tracing::warn!(%error, "{}", erasure::TRACES_LEFT);
         }
@@ -150,11 +164,6 @@ impl Store {
         };
         run().map_err(|fault: Fault| fault.at(&self.path))
     }
-}
-
-fn holds_sealed_values(tx: &Transaction<'_>) -> Result<bool, Fault> {
-    let any = "SELECT EXISTS (SELECT 1 FROM identifiers) OR EXISTS (SELECT 1 FROM secrets)";
-    Ok(tx.query_row(any, [], |row| row.get(0))?)
 }
 
 /// A panic in another thread rolled its transaction back; the connection is as good as before.

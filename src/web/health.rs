@@ -91,6 +91,10 @@ enum HealthStatus {
 #[serde(rename_all = "snake_case")]
 enum Trouble {
     CameraLost,
+    /// Its pictures come, and none can be decoded.
+    CameraUnreadable,
+    /// The same picture comes over and over.
+    CameraFrozen,
     WritesDelayed,
     ConfigRefused,
     Overloaded,
@@ -182,7 +186,7 @@ impl OutboxView {
     }
 }
 
-/// 200 when the box does its work, 503 when a camera is lost, visits are not being written, the configuration cannot
+/// 200 when the box does its work, 503 when a camera is lost or gives nothing to look at, visits are not being written, the configuration cannot
 /// be used, the box is too slow for its cameras, or its database, key or clock cannot be trusted. What lies with the CRM (crm_refused, crm_blocked, crm_late,
 /// dead_letters) is among the troubles and leaves it at 200: the box greets and keeps every visit, and whoever
 /// restarts boxes or sends screens elsewhere after a 503 would mend nothing.
@@ -225,6 +229,13 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     };
     if cameras.iter().any(blind) {
         troubles.push(Trouble::CameraLost);
+    }
+    for (state, trouble) in
+        [(CameraStateView::Unreadable, Trouble::CameraUnreadable), (CameraStateView::Frozen, Trouble::CameraFrozen)]
+    {
+        if cameras.iter().any(|camera| camera.state == state) {
+            troubles.push(trouble);
+        }
     }
     if unsaved_visits > 0 {
         troubles.push(Trouble::WritesDelayed);

@@ -145,7 +145,7 @@ pub struct CameraView {
     #[schema(example = "till-1-left")]
     pub name: String,
     pub state: CameraStateView,
-    /// Since when it has been stalled, lost or refused.
+    /// Since when it has been stalled, unreadable, frozen, lost or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub since: Option<String>,
@@ -158,6 +158,10 @@ pub enum CameraStateView {
     Live,
     /// Open, but silent for longer than it should be.
     Stalled,
+    /// Its pictures come, and none can be decoded.
+    Unreadable,
+    /// The same picture comes over and over.
+    Frozen,
     /// Gone; being reopened.
     Lost,
     /// It answers, and does not accept the password.
@@ -266,6 +270,8 @@ impl CameraView {
             CameraState::Starting => (CameraStateView::Starting, None),
             CameraState::Live => (CameraStateView::Live, None),
             CameraState::Stalled { since } => (CameraStateView::Stalled, Some(since)),
+            CameraState::Unreadable { since } => (CameraStateView::Unreadable, Some(since)),
+            CameraState::Frozen { since } => (CameraStateView::Frozen, Some(since)),
             CameraState::Lost { since, cause: _ } => (CameraStateView::Lost, Some(since)),
             CameraState::Refused { since, cause: _ } => (CameraStateView::Refused, Some(since)),
             CameraState::Ended => (CameraStateView::Ended, None),

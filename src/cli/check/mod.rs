@@ -65,7 +65,7 @@ fn examine(path: Option<&Path>) -> Vec<Finding> {
     let Some(config) = config else { return findings };
     findings.push(parts::runtime(&config));
     findings.extend(parts::pack(&config));
-    findings.push(parts::store(&config));
+    findings.extend(parts::store(&config));
     findings.push(machine::space(&config));
     findings.extend(parts::crm(&config));
     findings.extend(parts::cameras(&config));

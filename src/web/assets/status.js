@@ -7,7 +7,9 @@ const more = document.getElementById("calm-more");
 const dot = document.getElementById("dot");
 const status = document.getElementById("status");
 const clock = document.getElementById("clock");
-const BLIND = ["lost", "refused", "stalled", "ended"];
+const BLIND = ["lost", "refused", "stalled", "frozen", "unreadable", "ended"];
+// What to do, where it is not the cable and the power.
+const SINCE = { refused: "camera_refused_since", frozen: "camera_restart_since", unreadable: "camera_restart_since" };
 let trouble = null;
 
 export function offline() {
@@ -20,7 +22,7 @@ export function picture({ cameras, unsaved_visits: unsaved, overloaded, crm_trou
     const [first] = blind;
     const name = cameras.length > 1 ? word("camera_named", { camera: first.name }) : "";
     const what = name + word(`camera_${first.state}`);
-    const since = first.since ? word(first.state === "refused" ? "camera_refused_since" : "camera_since", { time: timeOf(Date.parse(first.since)) }) : "";
+    const since = first.since ? word(SINCE[first.state] ?? "camera_since", { time: timeOf(Date.parse(first.since)) }) : "";
     // While another camera sees, people still come: the bar is enough.
     const all = blind.length === cameras.length;
     return tell("lost", [what, since].filter(Boolean).join(" "), all ? what : "", all ? since : "");
