@@ -3,6 +3,7 @@
 //! What a service consists of is `crate::app`'s. systemd's signs are sent from here.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,7 +76,10 @@ fn first_configuration(path: Option<&Path>) -> Result<(Option<Document>, Config,
     match document.config() {
         Ok(config) => Ok((Some(document), config, None)),
         Err(faults) => {
-            let Some(good) = Document::last_good(&document.data_dir()) else { return Err(faults.into()) };
+            let Some(good) = Document::last_good(&document.data_dir()) else {
+                // One that another box kept in a cloned folder has that box's cameras and CRM: it is no way out either.
+                return Err(faults.into());
+            };
             // A file that this version no longer understands is no way out.
             let Ok(config) = good.config() else { return Err(faults.into()) };
             Ok((Some(good), config, Some(faults)))
@@ -314,6 +318,12 @@ pub(super) fn refuse_busy_port(runtime: &tokio::runtime::Runtime, address: Socke
 /// process, however it ends.
 fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     let dir = settings::store(config).dir;
+    if let Some(owner) = store::other_owner(&dir) {
+        anyhow::bail!(
+            "the data folder {} belongs to user {owner}, and the service would run as another; start it as its owner, as the unit file does",
+            dir.display()
+        );
+    }
     std::fs::create_dir_all(&dir).with_context(|| {
         format!("cannot use the data folder {}; let Snova's user write there or configure another one", dir.display())
     })?;
@@ -321,6 +331,12 @@ fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
         format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
     })?;
+    if dir.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o022 != 0) {
+        tracing::warn!(
+            "others on this machine may write into the data folder {}; run `chmod 700` on it",
+            dir.display()
+        );
+    }
     file.try_lock().ok().with_context(|| {
         format!("another `snova run` uses the data folder {}; stop it, or configure another folder", dir.display())
     })?;

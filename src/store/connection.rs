@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Fault, StoreError, folder_error};
-use super::{FILE_NAME, StoreConfig};
+use super::{FILE_NAME, StoreConfig, owner};
 
 /// "Snva": tells `file(1)`, and us, whose database it is.
 const APPLICATION_ID: i64 = 0x536e_7661;
@@ -42,7 +42,8 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
         // A file that is there is never opened here: closing it again would drop the locks that another
         // connection of this process has on it (fcntl(2)).
         match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path) {
-            Ok(_) => return Ok(()),
+            // Nobody has it open yet, so that closing it drops no lock.
+            Ok(file) => return owner::hand_over(&file, dir),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {}
         }

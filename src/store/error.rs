@@ -18,6 +18,8 @@ pub enum StoreError {
     OldSqlite { found: String, needed: &'static str },
     #[error("cannot use the data folder {path}: {cause}; let Snova's user write there or configure another one", path = .path.display())]
     Folder { path: PathBuf, cause: io::Error },
+    #[error("the data folder {path} belongs to user {owner}, and this runs as user {user}; run it as its owner, or as root", path = .path.display())]
+    OtherOwner { path: PathBuf, owner: u32, user: u32 },
     #[error("the database {path} cannot be written; check the folder's owner and whether the disk is mounted read-only", path = .path.display())]
     ReadOnly { path: PathBuf },
     #[error("no space left for the database {path}; free some space, or raise its limit in the configuration", path = .path.display())]

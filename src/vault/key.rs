@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -183,6 +183,11 @@ fn make(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut draft =
         tempfile::Builder::new().prefix(KEY_FILE).permissions(Permissions::from_mode(0o600)).tempfile_in(dir)?;
     draft.write_all(bytes)?;
+    // Root makes it for the account that the folder belongs to, which could not read it otherwise.
+    let folder = dir.metadata()?;
+    if folder.uid() != draft.as_file().metadata()?.uid() {
+        fchown(draft.as_file(), Some(folder.uid()), Some(folder.gid()))?;
+    }
     draft.as_file().sync_all()?;
     match draft.persist_noclobber(path) {
         Ok(_) => {}
