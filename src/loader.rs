@@ -18,7 +18,7 @@ use crate::face::Embedding;
 use crate::gallery::{Gallery, GalleryHandle};
 use crate::shutdown::Shutdown;
 use crate::store::{RosterChange, RosterRead, RosterRow, RosterStamp, Store, StoreError};
-use crate::trouble::{Trouble, Troubles};
+use crate::trouble::{Teller, Trouble, Troubles};
 
 /// How often it is asked whether anything changed: so long may an erased customer stay on a screen.
 const LOOK: Duration = Duration::from_millis(250);
@@ -199,7 +199,7 @@ impl Loader {
     }
 
     fn tell(&self, change: RosterChange) {
-        self.parts.troubles.count(Trouble::RowUnreadable, self.loaded.unreadable.len() as u64);
+        self.parts.troubles.count(Teller::Desk, Trouble::RowUnreadable, self.loaded.unreadable.len() as u64);
         // A desk that is gone needs no news.
         let _ = self.parts.changes.send(change);
     }

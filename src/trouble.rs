@@ -40,36 +40,50 @@ impl Trouble {
     }
 }
 
+/// Who says so: a part that finds nothing wrong does not unsay what another one has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Teller {
+    /// Who reads customers and writes visits, as the counter needs it.
+    Desk,
+    /// Who looks at the box itself.
+    Keeper,
+}
+
 /// The troubles of the box. Cheap to clone; all clones are one list.
 #[derive(Clone, Default)]
-pub struct Troubles(Arc<Mutex<BTreeMap<Trouble, u64>>>);
+pub struct Troubles(Arc<Mutex<BTreeMap<(Trouble, Teller), u64>>>);
 
 impl Troubles {
-    /// Says that `trouble` holds (`true`) or not.
-    pub fn set(&self, trouble: Trouble, holds: bool) {
-        self.count(trouble, u64::from(holds));
+    /// Says that `trouble` holds (`true`) or not, as far as `teller` sees.
+    pub fn set(&self, teller: Teller, trouble: Trouble, holds: bool) {
+        self.count(teller, trouble, u64::from(holds));
     }
 
     /// Says how often `trouble` holds; 0 ends it.
-    pub fn count(&self, trouble: Trouble, times: u64) {
+    pub fn count(&self, teller: Teller, trouble: Trouble, times: u64) {
         let mut all = self.lock();
         if times == 0 {
-            all.remove(&trouble);
+            all.remove(&(trouble, teller));
         } else {
-            all.insert(trouble, times);
+            all.insert((trouble, teller), times);
         }
     }
 
     pub fn holds(&self, trouble: Trouble) -> bool {
-        self.lock().contains_key(&trouble)
+        self.all().iter().any(|(held, _)| *held == trouble)
     }
 
-    /// What holds now, with how often, in the order of [`Trouble::ALL`].
+    /// What holds now, with how often at most, in the order of [`Trouble::ALL`].
     pub fn all(&self) -> Vec<(Trouble, u64)> {
-        self.lock().iter().map(|(trouble, times)| (*trouble, *times)).collect()
+        let mut all: BTreeMap<Trouble, u64> = BTreeMap::new();
+        for ((trouble, _), times) in self.lock().iter() {
+            let most = all.entry(*trouble).or_default();
+            *most = (*most).max(*times);
+        }
+        all.into_iter().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Trouble, u64>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Trouble, Teller), u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,11 +98,19 @@ mod tests {
             let board = Troubles::default();
             (board.clone(), board)
         };
-        said.set(Trouble::Clock, true);
-        said.count(Trouble::RowUnreadable, 3);
+        said.set(Teller::Keeper, Trouble::Clock, true);
+        said.count(Teller::Desk, Trouble::RowUnreadable, 3);
         assert_eq!(read.all(), [(Trouble::RowUnreadable, 3), (Trouble::Clock, 1)]);
-        said.set(Trouble::Clock, false);
+        said.set(Teller::Keeper, Trouble::Clock, false);
         assert!(!read.holds(Trouble::Clock) && read.holds(Trouble::RowUnreadable));
+    }
+
+    #[test]
+    fn one_part_does_not_unsay_what_another_has_found() {
+        let board = Troubles::default();
+        board.set(Teller::Keeper, Trouble::StoreUnreadable, true);
+        board.set(Teller::Desk, Trouble::StoreUnreadable, false);
+        assert!(board.holds(Trouble::StoreUnreadable));
     }
 
     #[test]

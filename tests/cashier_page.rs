@@ -8,6 +8,8 @@ mod browser;
 mod crm;
 #[path = "support/http_client.rs"]
 mod http_client;
+#[path = "cashier_page/troubles.rs"]
+mod troubles;
 #[path = "support/web_box.rs"]
 mod web_box;
 #[path = "support/web_line.rs"]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use snova::customer::{Consent, HowKnown, Identifier, IdentifierKind, Purpose};
-use snova::store::{FILE_NAME, NewCustomer, Store, StoreError, VisitRecord};
+use snova::store::{FILE_NAME, KeyState, NewCustomer, Store, StoreError, VisitRecord};
 use snova::vault::{KEY_FILE, Seal};
 
 #[path = "support/store_fixture.rs"]
@@ -164,7 +164,7 @@ fn a_secret_does_not_open_under_another_name() {
 }
 
 #[test]
-fn a_lost_key_is_said_with_what_to_do_and_everything_can_be_given_again() {
+fn a_lost_key_is_said_with_what_to_do_and_everything_can_be_given_again_once_its_loss_is_accepted() {
     let device = fresh();
     let ivan = enrol(&device.store, "Иван");
     device.store.add_identifiers(ivan, &[card("4820")], at(10), TODAY).expect("live");
@@ -181,10 +181,54 @@ fn a_lost_key_is_said_with_what_to_do_and_everything_can_be_given_again() {
     let kept = store.identifiers(ivan).expect("what does not open is listed all the same");
     assert!(matches!(&kept[..], [one] if one.kind == IdentifierKind::Card && one.identifier.is_none()), "{kept:?}");
     assert_eq!(store.remove_identifiers(ivan).expect("writable"), 1);
+    assert_eq!(store.key_state().expect("readable"), KeyState::Missing);
+    let refused = store.add_identifiers(ivan, &[card("4820")], at(20), TODAY).expect_err("nothing to seal it with");
+    assert!(refused.to_string().contains("accept-loss"), "{refused}");
+    assert!(store.set_secret("camera/till-1-left", "fiorello-89").is_err());
+    assert!(!device.dir.path().join(KEY_FILE).exists(), "no new key beside sealed values");
+    assert_eq!(store.accept_lost_key().expect("writable"), Some(1));
+    assert_eq!(store.accept_lost_key().expect("writable"), None, "nothing is lost any more");
     store.add_identifiers(ivan, &[card("4820")], at(20), TODAY).expect("live");
     store.set_secret("camera/till-1-left", "fiorello-89").expect("writable");
     assert_eq!(store.secret("camera/till-1-left").expect("readable").as_deref(), Some("fiorello-89"));
     store.verify().expect("all is well again");
+}
+
+#[test]
+fn the_key_of_another_box_is_known_by_the_canary_also_where_nothing_else_is_sealed() {
+    let (device, other) = (fresh(), fresh());
+    let own = std::fs::read(device.dir.path().join(KEY_FILE)).expect("the key");
+    let put = |bytes: &[u8]| std::fs::write(device.dir.path().join(KEY_FILE), bytes).expect("writable");
+    put(&std::fs::read(other.dir.path().join(KEY_FILE)).expect("the key"));
+    assert_eq!(device.store.key_state().expect("readable"), KeyState::Mismatch);
+    drop(device.store);
+    let store = open(device.dir.path());
+    assert_eq!(store.key_state().expect("readable"), KeyState::Mismatch);
+    put(&own[..31]);
+    assert_eq!(store.key_state().expect("readable"), KeyState::Mismatch, "a key cut short is not it either");
+    put(&own);
+    assert_eq!(store.key_state().expect("readable"), KeyState::Fine);
+    store.set_secret("camera/door", "one").expect("the key that has come back is used");
+}
+
+#[test]
+fn an_empty_file_beside_a_key_is_refused_and_left_empty() {
+    let device = fresh();
+    drop(device.store);
+    for path in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(device.dir.path().join(format!("{FILE_NAME}{path}")));
+    }
+    let open = || Store::open(&config(device.dir.path()), Seal::plain());
+    assert!(matches!(open(), Err(StoreError::Lost { .. })));
+    assert!(!device.dir.path().join(FILE_NAME).exists());
+    // Whole pages of nothing are no database either.
+    rusqlite::Connection::open(device.dir.path().join(FILE_NAME))
+        .expect("a file")
+        .execute_batch("VACUUM")
+        .expect("made");
+    assert!(matches!(open(), Err(StoreError::Lost { .. })));
+    Store::accept_lost_database(&config(device.dir.path()), Seal::plain()).expect("writable");
+    assert!(open().expect("made").customers().expect("readable").is_empty());
 }
 
 #[test]

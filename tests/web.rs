@@ -26,6 +26,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use snova::greeter::{AnswerError, CounterState, CrmTrouble};
+use snova::trouble::Trouble;
 use snova::web::WebError;
 use web_box::{NOW, TestBox, customer, ivan, lost, name, nobody, perhaps, visit, with};
 use web_client::{Screen, answer_to, client, get, json_of, refusal};
@@ -82,6 +83,7 @@ async fn picture_of_a_counter_says_who_is_there_and_nothing_more() {
         "unsaved_visits": 1,
         "overloaded": false,
         "crm_trouble": null,
+        "troubles": [],
     });
     assert_eq!(body, expected);
     assert_eq!(json_of(get(&shop, "/api/v1/counter")).await, (StatusCode::OK, expected));
@@ -264,6 +266,20 @@ async fn health_is_good_news_only_when_the_box_does_its_work() {
     let (status, body) = json_of(get(&shop, "/health")).await;
     assert_eq!((status, &body["troubles"]), (StatusCode::SERVICE_UNAVAILABLE, &json!(["writes_delayed"])));
     assert_eq!(body["unsaved_visits"], 2);
+    shop.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_box_itself_is_on_the_screen_and_takes_it_out_of_service() {
+    let shop = TestBox::start(&["till-1"]).await;
+    for trouble in Trouble::ALL {
+        shop.show("till-1", CounterState { troubles: vec![(trouble, 2)], ..nobody() });
+        let (status, body) = json_of(get(&shop, "/health")).await;
+        assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("trouble")));
+        assert_eq!(body["troubles"], json!([trouble.as_str()]));
+        let told = &json_of(get(&shop, "/api/v1/counter")).await.1["troubles"];
+        assert_eq!(*told, json!([{"kind": trouble.as_str(), "count": 2}]));
+    }
     shop.stop().await;
 }
 

@@ -77,6 +77,7 @@ impl Opened {
             pulse: Arc::clone(&core.pulse),
             cameras: cameras.iter().map(Camera::watch).collect(),
             run,
+            eyes: cameras.iter().map(|camera| (camera.id().clone(), camera.eye())).collect(),
         };
         let vision = spawn("vision", core.failed.on_duty(&stop), move || watcher.run())?;
         Ok(Looking { cameras, vision, stop: stopper })

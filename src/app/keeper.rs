@@ -9,13 +9,14 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::Settings;
+use super::lookout::Lookout;
 use super::report::Report;
 use super::timekeeper::Timekeeper;
 use crate::clock::{Clock, Monotonic, Trust};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::trouble::Troubles;
+use crate::trouble::{Trouble, Troubles};
 
 /// How often the keeper looks what is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ const RETIRED_AT_ONCE: usize = 500;
 const SPARE: Duration = Duration::from_secs(60);
 /// How often copies of the database are looked at; the first time at once.
 const COPIES: Duration = Duration::from_secs(3600);
+/// How often the database itself is looked at.
+const LOOK_AT_STORE: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
@@ -70,6 +73,9 @@ impl Keeper {
         let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
         let (mut retire, mut time) = (Chore::every(RETIRE), Timekeeper::of(&self));
         let (mut spare, mut copies) = (Chore::every(SPARE), Chore::every(COPIES));
+        let mut look = Chore::every(LOOK_AT_STORE);
+        let mut lookout = Lookout::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.troubles.clone());
+        lookout.look();
         while !self.stop.wait_for(LOOK) {
             let now = self.clock.monotonic();
             if scrub.is_due(now) {
@@ -88,6 +94,10 @@ impl Keeper {
             if copies.is_due(now) {
                 self.tidy_copies();
             }
+            if look.is_due(now) {
+                lookout.look();
+            }
+            count_troubles(&self.troubles, &self.metrics);
         }
         time.keep(self.clock.monotonic());
     }
@@ -134,6 +144,14 @@ impl Keeper {
             Ok(gone) => tracing::info!(gone, "copies of the database were overwritten and deleted"),
             Err(error) => tracing::warn!(%error, "copies of the database are still there; trying again"),
         }
+    }
+}
+
+pub(super) fn count_troubles(troubles: &Troubles, metrics: &Metrics) {
+    let held = troubles.all();
+    for trouble in Trouble::ALL {
+        let times = held.iter().find(|(one, _)| *one == trouble).map_or(0, |(_, times)| *times);
+        metrics.trouble.set(trouble.as_str(), i64::try_from(times).unwrap_or(i64::MAX));
     }
 }
 

@@ -10,6 +10,7 @@ mod front;
 mod heartbeat;
 mod keeper;
 mod load;
+mod lookout;
 pub mod passwords;
 mod places;
 mod pulse;
@@ -18,11 +19,13 @@ pub mod settings;
 mod sync_desk;
 mod timekeeper;
 mod visits;
+mod waiting;
 mod watch;
 
 pub use places::{Places, Unfound};
 pub use pulse::Supervision;
 pub use settings::Settings;
+pub use waiting::{WaitingRoom, can_wait};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use super::keeper::Keeper;
 use crate::clock::{Clock, Judgement, Kept, Monotonic, REMEDY, Trust};
 use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::trouble::{Trouble, Troubles};
+use crate::trouble::{Teller, Trouble, Troubles};
 
 /// The disk is written when what is kept is this far from what is so: once an hour, and at once when it was corrected.
 /// A power cut then takes an hour of the floor at most.
@@ -84,7 +84,7 @@ impl Timekeeper {
         if let Some(skew) = judgement.skew {
             self.metrics.clock_skew.set(skew.as_secs());
         }
-        self.troubles.set(Trouble::Clock, judgement.trust != Trust::Plausible);
+        self.troubles.set(Teller::Keeper, Trouble::Clock, judgement.trust != Trust::Plausible);
         if self.trust == judgement.trust {
             return;
         }

@@ -2,6 +2,7 @@
 //!
 //! What looking means is `crate::pipeline`'s.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::load::{Change, Load};
 use super::pulse::Pulse;
-use crate::camera::{CameraState, FrameReceiver, Taken};
+use crate::camera::{CameraState, Eye, FrameReceiver, Taken};
 use crate::clock::{Clock, Monotonic};
 use crate::customer::{Decision, Sighting};
 use crate::face::{CameraId, CounterId};
@@ -43,12 +44,13 @@ pub(super) struct Watcher {
     pub cameras: Vec<watch::Receiver<CameraState>>,
     /// Which set of cameras and models this is, since the service began.
     pub run: u32,
+    pub eyes: HashMap<CameraId, Eye>,
 }
 
 impl Watcher {
     /// Until the stop is asked. Without any camera (or after the last recording's end) it waits for it.
     pub fn run(mut self) {
-        let mut skipped = std::collections::HashMap::new();
+        let mut skipped = HashMap::new();
         let mut load = Load::default();
         // Whether the last frame failed, so that a lasting fault is said once.
         let mut failing = false;
@@ -74,6 +76,9 @@ impl Watcher {
             self.metrics.frames_captured.inc_by(camera.as_str(), given);
             load.looked(&camera, self.clock.monotonic(), given);
             let outcome = self.pipeline.step(frame);
+            if let Some(eye) = self.eyes.get(&camera) {
+                eye.looked_at(!matches!(outcome, Err(StepError::BadFrame { .. })));
+            }
             note_trouble(&mut failing, &camera, outcome.as_ref().err());
             // A picture that is broken is the camera's fault; models that fail are ours, and no progress.
             if !matches!(outcome, Err(StepError::Vision(_))) {

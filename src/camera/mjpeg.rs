@@ -181,6 +181,10 @@ impl FrameSource for MjpegSource {
         Pace::Live
     }
 
+    fn frozen_after(&self) -> Option<Duration> {
+        Some(super::SAME_BYTES_FOR)
+    }
+
     fn stop_handle(&self) -> Option<StopHandle> {
         let stop = self.stop.clone();
         Some(StopHandle::new(move || {

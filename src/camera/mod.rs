@@ -5,6 +5,7 @@
 
 mod backoff;
 mod child;
+mod frozen;
 mod http;
 mod http_login;
 mod images;
@@ -30,7 +31,7 @@ pub use rtsp::RtspSource;
 pub use scene::{DEMO_SCENE, Scene, SceneSource, Truth};
 pub use slot::{FrameReceiver, FrameSender, Taken, newest_frames};
 pub use source::{Login, NetworkConfig, SceneScript, SourceSpec, UsbConfig, UsbFormat, open};
-pub use supervisor::{Camera, CameraConfig};
+pub use supervisor::{Camera, CameraConfig, Eye};
 pub use usb::{
     Offers, PictureRate, UsbDevice, UsbOffer, UsbSource, arguments as usb_arguments, send_usb_pictures, usb_devices,
 };
@@ -54,6 +55,12 @@ pub trait FrameSource: Send {
     /// Who sets the pace of the pictures.
     fn pace(&self) -> Pace {
         Pace::ByOffset
+    }
+
+    /// A camera whose pictures differed and then are the same for so long is frozen. `None` for what may repeat itself:
+    /// recordings and scenes.
+    fn frozen_after(&self) -> Option<Duration> {
+        None
     }
 
     /// The way to interrupt a `next` that waits, for a source whose `next` may wait for long. `None`
@@ -130,6 +137,14 @@ pub enum CameraState {
     Stalled {
         since: WallTime,
     },
+    /// Its pictures come and none can be decoded.
+    Unreadable {
+        since: WallTime,
+    },
+    /// The same picture comes over and over.
+    Frozen {
+        since: WallTime,
+    },
     /// Gone; being reopened.
     Lost {
         since: WallTime,
@@ -146,7 +161,8 @@ pub enum CameraState {
 
 impl CameraState {
     /// Every name that [`Self::as_str`] gives.
-    pub const NAMES: [&'static str; 6] = ["starting", "live", "stalled", "lost", "refused", "ended"];
+    pub const NAMES: [&'static str; 8] =
+        ["starting", "live", "stalled", "unreadable", "frozen", "lost", "refused", "ended"];
 
     /// A stable name for metrics and programs.
     pub fn as_str(&self) -> &'static str {
@@ -154,12 +170,20 @@ impl CameraState {
             Self::Starting => "starting",
             Self::Live => "live",
             Self::Stalled { .. } => "stalled",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Frozen { .. } => "frozen",
             Self::Lost { .. } => "lost",
             Self::Refused { .. } => "refused",
             Self::Ended => "ended",
         }
     }
 }
+
+/// A camera that gives the same bytes for so long is frozen.
+const SAME_BYTES_FOR: Duration = Duration::from_secs(20);
+/// The same for decoded video, where what does not move is repeated from key frame to key frame: cameras send one every 1
+/// to 10 s.
+const SAME_VIDEO_FOR: Duration = Duration::from_secs(30);
 
 /// The slowest and the fastest a recording may be played.
 const FRAME_RATES: std::ops::RangeInclusive<f64> = 0.1..=120.0;

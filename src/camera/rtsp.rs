@@ -175,6 +175,10 @@ impl FrameSource for RtspSource {
         Pace::Live
     }
 
+    fn frozen_after(&self) -> Option<std::time::Duration> {
+        Some(super::SAME_VIDEO_FOR)
+    }
+
     fn stop_handle(&self) -> Option<StopHandle> {
         Some(self.pictures.get_ref().stop_handle())
     }

@@ -10,6 +10,13 @@ use crate::clock::{Monotonic, WallTime};
 /// How long a source may take to its first picture: an RTSP camera sends a whole one only every few seconds.
 const FIRST_PICTURE_WITHIN: Duration = Duration::from_secs(10);
 
+/// A camera of which no picture could be decoded for so long, and so many, is unreadable.
+const UNREADABLE_AFTER: Duration = Duration::from_secs(3);
+const MOST_UNREADABLE: u32 = 3;
+/// When a frozen or unreadable camera is opened anew, and when again: it may be that this mends it, and perhaps not.
+const REOPEN_FIRST: Duration = Duration::from_secs(10);
+const REOPEN_THEN: Duration = Duration::from_secs(300);
+
 /// What the camera's thread has noted.
 pub(super) struct Status {
     pub shown: Shown,
@@ -21,6 +28,12 @@ pub(super) struct Status {
     pub stop: Option<StopHandle>,
     /// The source was silent for so long that it was stopped.
     pub given_up: bool,
+    /// Since when the same picture comes.
+    pub frozen: Option<WallTime>,
+    /// Since when no picture could be decoded, and how many could not.
+    pub undecoded: Option<(Monotonic, WallTime, u32)>,
+    /// When a camera whose pictures are of no use is opened anew.
+    pub reopen_at: Option<Monotonic>,
 }
 
 pub(super) enum Shown {
@@ -32,7 +45,17 @@ pub(super) enum Shown {
 
 impl Status {
     pub fn new(stall_after: Duration) -> Self {
-        Self { shown: Shown::Starting, stall_after, waiting: None, begun: false, stop: None, given_up: false }
+        Self {
+            shown: Shown::Starting,
+            stall_after,
+            waiting: None,
+            begun: false,
+            stop: None,
+            given_up: false,
+            frozen: None,
+            undecoded: None,
+            reopen_at: None,
+        }
     }
 
     /// Silence after which the camera counts as stalled.
@@ -58,7 +81,44 @@ impl Status {
             (Shown::Ended, _) => CameraState::Ended,
             (_, Some((_, since))) => CameraState::Stalled { since },
             (Shown::Starting, None) => CameraState::Starting,
-            (Shown::Live, None) => CameraState::Live,
+            (Shown::Live, None) => match (self.frozen, self.unreadable(now)) {
+                (Some(since), _) => CameraState::Frozen { since },
+                (None, Some(since)) => CameraState::Unreadable { since },
+                (None, None) => CameraState::Live,
+            },
+        }
+    }
+
+    fn unreadable(&self, now: Monotonic) -> Option<WallTime> {
+        let (first, since, times) = self.undecoded?;
+        (now.since(first) >= UNREADABLE_AFTER && times >= MOST_UNREADABLE).then_some(since)
+    }
+
+    /// One more picture was looked at, and could be decoded or not.
+    pub fn looked_at(&mut self, (now, wall): (Monotonic, WallTime), is_decoded: bool) {
+        self.undecoded = match self.undecoded {
+            _ if is_decoded => None,
+            None => Some((now, wall, 1)),
+            Some((first, since, times)) => Some((first, since, times.saturating_add(1))),
+        };
+    }
+
+    /// Whether to open a camera anew whose pictures come and are of no use: soon at first, then seldom.
+    pub fn is_reopening_due(&mut self, now: Monotonic) -> bool {
+        if self.frozen.is_none() && self.unreadable(now).is_none() {
+            self.reopen_at = None;
+            return false;
+        }
+        match self.reopen_at {
+            None => {
+                self.reopen_at = Some(now + REOPEN_FIRST);
+                false
+            }
+            Some(at) if now < at => false,
+            Some(_) => {
+                self.reopen_at = Some(now + REOPEN_THEN);
+                true
+            }
         }
     }
 
@@ -98,6 +158,34 @@ mod tests {
         let mut status = Status::new(Duration::from_secs(2));
         (status.begun, status.shown) = (true, Shown::Live);
         assert_eq!(status.state(Monotonic::from_millis(900_000)), CameraState::Live);
+    }
+
+    #[test]
+    fn pictures_that_cannot_be_decoded_make_a_camera_unreadable_until_one_can() {
+        let mut status = Status::new(Duration::from_secs(2));
+        (status.begun, status.shown) = (true, Shown::Live);
+        for second in 0..4 {
+            let at = Monotonic::from_millis(second * 1_000);
+            assert_eq!(status.state(at), CameraState::Live);
+            status.looked_at((at, wall(second as i64)), false);
+        }
+        assert_eq!(status.state(Monotonic::from_millis(3_000)), CameraState::Unreadable { since: wall(0) });
+        status.looked_at((Monotonic::from_millis(3_500), wall(3)), true);
+        assert_eq!(status.state(Monotonic::from_millis(3_500)), CameraState::Live);
+        // One bad picture, and then nobody had time to look.
+        status.looked_at((Monotonic::from_millis(4_000), wall(4)), false);
+        assert_eq!(status.state(Monotonic::from_millis(9_000)), CameraState::Live);
+    }
+
+    #[test]
+    fn a_camera_whose_pictures_are_of_no_use_is_opened_anew_soon_and_then_seldom() {
+        let mut status = Status::new(Duration::from_secs(2));
+        assert!(!status.is_reopening_due(Monotonic::default()));
+        status.frozen = Some(wall(0));
+        let due: Vec<u64> = (0..900).filter(|s| status.is_reopening_due(Monotonic::from_millis(s * 1_000))).collect();
+        assert_eq!(due, [10, 310, 610]);
+        status.frozen = None;
+        assert!(!status.is_reopening_due(Monotonic::from_millis(990_000)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backoff::{Backoff, splitmix};
+use super::frozen::Repeats;
 use super::pacer::Pacer;
 use super::status::{Shown, Status};
 use super::{CameraState, Capture, FrameSender, FrameSource, Pace, SourceError};
@@ -44,6 +45,21 @@ pub struct Camera {
     counter: CounterId,
     state: watch::Receiver<CameraState>,
     threads: [JoinHandle<()>; 2],
+    shared: Arc<Shared>,
+}
+
+/// By which whoever decodes a camera's pictures tells whether that succeeds: the camera itself cannot know.
+#[derive(Clone)]
+pub struct Eye(Arc<Shared>);
+
+impl Eye {
+    pub fn looked_at(&self, is_decoded: bool) {
+        let now = self.0.now();
+        // A good picture after a good one changes nothing.
+        if !is_decoded || self.0.lock().undecoded.is_some() {
+            self.0.change(|status| status.looked_at(now, is_decoded));
+        }
+    }
 }
 
 impl Camera {
@@ -61,11 +77,20 @@ impl Camera {
         let watched = Arc::clone(&shared);
         let asked = shutdown.clone();
         let watch = named("watch", &id).spawn(move || watched.watch(&asked))?;
-        let runner = Runner { config, open: Box::new(open), frames, shared: Arc::clone(&shared), shutdown, seq: 0 };
+        let runner = Runner {
+            config,
+            open: Box::new(open),
+            frames,
+            shared: Arc::clone(&shared),
+            shutdown,
+            seq: 0,
+            repeats: Repeats::default(),
+            frozen_noted: false,
+        };
         let run = named("camera", &id).spawn(move || runner.run());
         // Without its camera the watching thread has nothing to wait for.
         let run = run.inspect_err(|_| shared.change(|status| status.shown = Shown::Ended))?;
-        Ok(Self { id, counter, state, threads: [run, watch] })
+        Ok(Self { id, counter, state, threads: [run, watch], shared })
     }
 
     pub fn id(&self) -> &CameraId {
@@ -79,6 +104,11 @@ impl Camera {
     /// What is true now, at most 20 ms late.
     pub fn state(&self) -> CameraState {
         self.state.borrow().clone()
+    }
+
+    /// For whoever decodes its pictures.
+    pub fn eye(&self) -> Eye {
+        Eye(Arc::clone(&self.shared))
     }
 
     /// The state to wait on.
@@ -163,6 +193,8 @@ struct Runner {
     shared: Arc<Shared>,
     shutdown: Shutdown,
     seq: u64,
+    repeats: Repeats,
+    frozen_noted: bool,
 }
 
 /// Why one opened source was left.
@@ -232,6 +264,21 @@ impl Runner {
             if source.pace() == Pace::ByOffset && !self.wait_until_due(&mut pacer, capture.offset) {
                 return Left::Shutdown;
             }
+            let seen_at = self.shared.now();
+            let frozen = source.frozen_after().and_then(|after| self.repeats.see(&capture.pixels, seen_at, after));
+            let is_useless = self.shared.change(|status| {
+                status.frozen = frozen;
+                status.is_reopening_due(seen_at.0)
+            });
+            if is_useless {
+                return Left::Lost(SourceError::new("its pictures cannot be used; switch the camera off and on"));
+            }
+            if let Some(since) = frozen {
+                // Whoever is in this picture may have left long ago: nobody may look at it any more.
+                self.note_frozen(since);
+                continue;
+            }
+            self.frozen_noted = false;
             let now = self.put(capture);
             if now.since(*first_at.get_or_insert(now)) >= STEADY_AFTER {
                 backoff.reset();
@@ -287,6 +334,12 @@ impl Runner {
             let since = if let Shown::Lost { since, .. } = &status.shown { *since } else { wall };
             status.shown = Shown::Lost { since, cause: error.to_string(), refused: error.is_refused() };
         });
+    }
+
+    fn note_frozen(&mut self, since: WallTime) {
+        if !std::mem::replace(&mut self.frozen_noted, true) {
+            tracing::warn!(camera = %self.config.camera, since = %since.at, "the camera repeats its last picture; switch it off and on");
+        }
     }
 
     fn note_return(&self, outage: &mut Option<Outage>) {

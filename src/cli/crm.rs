@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, out};
 use crate::config::Config;
-use crate::crm::{self, ContactId, CrmConnector, Finding, Secrets, SystemTimer, Tools, Verdict};
+use crate::crm::{self, ContactId, CrmConnector, Finding, Secrets, SystemTimer, Target, Tools, Verdict};
 use crate::customer::CustomerId;
 use crate::store::{Link, Store, StoreError};
 use crate::sync::{LinkBook, Linked, StoreSecrets, link_customer};
@@ -97,7 +97,10 @@ pub(super) fn wait_for<T>(talk: impl Future<Output = T>) -> Result<T> {
 }
 
 fn probe(config: &Config) -> Result<Outcome> {
-    let store = super::open_store(config)?;
+    anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
+    // A look makes no database: without one there is no login either.
+    let store = super::existing_store(config)?
+        .context("no secret is kept: there is no database yet; give the CRM's login with `snova crm secret NAME`")?;
     let mut connector = connector(config, &store)?;
     let mut findings = wait_for(connector.probe())?;
     if let Some(mut beacon) = crm::open_beacon(&config.crm, &tools(&store))? {

@@ -10,7 +10,7 @@ use super::{Given, Outcome, out, who};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerId, Identifier, Purpose};
 use crate::enrolment;
-use crate::store::{Erasure, KeptIdentifier, StoreError};
+use crate::store::{Erasure, KeptIdentifier, Store, StoreError};
 
 #[derive(Args)]
 #[command(after_help = "WHO is an id, or the beginning of an id or of a name, where it fits one customer only.
@@ -90,16 +90,27 @@ pub fn run(args: CustomersArgs, config: &Config) -> Result<Outcome> {
     };
     match args.command {
         CustomersCommand::List { json } => {
-            let customers = store.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.customers())?;
+            let (customers, unreadable) = match &store {
+                Some(store) => (store.customers()?, unreadable(store)?),
+                None => Default::default(),
+            };
             if json {
-                out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).collect()));
-            } else if customers.is_empty() {
+                let marked = unreadable.iter().map(|id| json!({"id": id.to_string(), "unreadable": true}));
+                out::line(serde_json::Value::Array(customers.iter().map(|c| view(c, live(c))).chain(marked).collect()));
+                return Ok(Outcome::Done);
+            }
+            if customers.is_empty() && unreadable.is_empty() {
                 out::line("nobody is enrolled; enrol somebody with `snova enrol`");
             }
-            for customer in customers.iter().filter(|_| !json) {
+            for customer in &customers {
                 let consent = if live(customer) { "" } else { "  (consent not live: not greeted)" };
                 let card = &customer.card;
                 out::line(format_args!("{}  {}  visits {}{consent}", customer.id, customer.name.full(), card.visits));
+            }
+            for id in unreadable {
+                out::line(format_args!(
+                    "{id}  cannot be read, not greeted; put a copy of the data folder back, or erase and enrol them anew"
+                ));
             }
         }
         CustomersCommand::Show { who, json } => {
@@ -177,6 +188,12 @@ fn told(id: CustomerId, erased: Erasure) -> Outcome {
          service, or the next start, takes them away",
     );
     Outcome::Warnings
+}
+
+/// Customers whose own row cannot be read. A template of somebody who can be read is `snova check`'s to name.
+fn unreadable(store: &Store) -> Result<Vec<CustomerId>> {
+    let rows = store.unreadable_rows()?.into_iter();
+    Ok(rows.filter(|row| row.table == "customers").map(|row| row.customer).collect())
 }
 
 fn some(given: &Given, config: &Config) -> Result<Vec<Identifier>> {

@@ -20,7 +20,8 @@ mod out;
 mod replay;
 mod run;
 pub mod settle;
-mod setup;
+pub mod setup;
+mod store;
 mod sync;
 mod truth;
 mod who;
@@ -38,9 +39,9 @@ use crate::camera;
 use crate::clock::{Clock, Days, SystemClock, TrustedClock};
 use crate::config::{self, Config};
 use crate::customer::Identifier;
-use crate::store::{self, Store};
+use crate::store::{FILE_NAME, Store, StoreError};
 use crate::telemetry;
-use crate::vault::Seal;
+use crate::vault::{KEY_FILE, Seal};
 use crate::vision::{self, OnnxVision};
 
 /// Greets a consenting regular by name at the store counter
@@ -80,6 +81,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Say whether the clock can be right, or say that it is
     Clock(clock::ClockArgs),
+    /// Decide about a database or device key that is gone for good
+    Store(store::StoreArgs),
     /// Say what is wrong with this box and what to do
     Check(check::CheckArgs),
     /// Fetch, verify and convert the models, the runtime and the sample pictures
@@ -130,6 +133,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Crm(args) => return crm::run(args, &config),
                 Command::Sync(args) => return sync::run(args, &config),
                 Command::Clock(args) => return clock::run(&args, &config),
+                Command::Store(args) => store::run(&args, &config),
                 Command::Setup(_)
                 | Command::Demo(_)
                 | Command::Check(_)
@@ -186,11 +190,21 @@ fn read_photo(path: &Path) -> Result<Vec<u8>, String> {
 
 /// The store, but only if there is one: commands that look do not make it.
 fn existing_store(config: &Config) -> Result<Option<Arc<Store>>> {
-    let path = settings::store(config).dir.join(store::FILE_NAME);
-    let there = path.try_exists().with_context(|| {
-        format!("cannot look at the database {}; let Snova's user read the data folder", path.display())
-    })?;
-    if there { open_store(config).map(Some) } else { Ok(None) }
+    let path = settings::store(config).dir.join(FILE_NAME);
+    let length = match path.metadata() {
+        Ok(facts) => facts.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!("cannot look at the database {}; let Snova's user read the data folder", path.display())
+            });
+        }
+    };
+    match length {
+        0 if path.with_file_name(KEY_FILE).exists() => Err(StoreError::Lost { path }.into()),
+        0 => Ok(None),
+        _ => open_store(config).map(Some),
+    }
 }
 
 /// Where a configured camera's pictures come from; with its password, where it has a user.

@@ -3,6 +3,7 @@
 //! What a service consists of is `crate::app`'s. systemd's signs are sent from here.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,13 +15,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::out;
 use crate::app::settings::{self, Settings};
-use crate::app::{self, Parts, Service, Supervision};
+use crate::app::{self, Parts, Service, Supervision, WaitingRoom};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Document};
 use crate::memory;
-use crate::store::Store;
+use crate::store::{self, Store, StoreError};
 use crate::telemetry::{Logging, Metrics};
 use crate::trouble::Troubles;
+use crate::vault::Seal;
 use crate::vision::Vision;
 use crate::web;
 
@@ -50,16 +52,23 @@ pub fn run(_: &RunArgs, path: Option<&Path>) -> Result<()> {
     // Whatever can be refused is refused before anything is written.
     refuse_busy_port(&runtime, settings.listen)?;
     let _held = hold_data_folder(&config)?;
-    let store = super::open_store(&config)?;
-    let host = Host {
-        path: path.map(Path::to_owned),
-        clock: super::trusted_clock(Some(&store)),
-        store,
-        metrics: Arc::new(Metrics::new()),
-        supervision: Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() },
-        troubles: Troubles::default(),
-        logging,
+    let (clock, metrics, troubles) = (super::system_clock(), Arc::new(Metrics::new()), Troubles::default());
+    let supervision = Supervision { alive: Some(Arc::new(|| tell(NotifyState::Watchdog))), ..Supervision::default() };
+    let store = match open_whole_store(&config) {
+        Ok(store) => store,
+        Err(error) if app::can_wait(&error) => {
+            let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
+            let (settings, pack, supervision) = (&settings, config.runtime.pack.as_str(), supervision.clone());
+            let room = WaitingRoom { settings, pack, clock, metrics, supervision, troubles: troubles.clone() };
+            match runtime.block_on(wait_for_store(room, error, &config))? {
+                Some(store) => store,
+                None => return Ok(()),
+            }
+        }
+        Err(error) => return Err(error.into()),
     };
+    let clock = super::trusted_clock(Some(&store));
+    let host = Host { path: path.map(Path::to_owned), store, clock, metrics, supervision, troubles, logging };
     if let Some(faults) = faults {
         host.refuse(&faults.to_string());
     }
@@ -72,7 +81,10 @@ fn first_configuration(path: Option<&Path>) -> Result<(Option<Document>, Config,
     match document.config() {
         Ok(config) => Ok((Some(document), config, None)),
         Err(faults) => {
-            let Some(good) = Document::last_good(&document.data_dir()) else { return Err(faults.into()) };
+            let Some(good) = Document::last_good(&document.data_dir()) else {
+                // One that another box kept in a cloned folder has that box's cameras and CRM: it is no way out either.
+                return Err(faults.into());
+            };
             // A file that this version no longer understands is no way out.
             let Ok(config) = good.config() else { return Err(faults.into()) };
             Ok((Some(good), config, Some(faults)))
@@ -83,6 +95,27 @@ fn first_configuration(path: Option<&Path>) -> Result<(Option<Document>, Config,
 /// Everything of a configuration that can fail before a running service is touched.
 fn prepare(config: &Config) -> Result<(Settings, Box<dyn Vision>)> {
     Ok((Settings::from_config(config)?, Box::new(super::open_calibrated_vision(config)?)))
+}
+
+/// The store, if what a start needs of it can be read.
+fn open_whole_store(config: &Config) -> Result<Arc<Store>, StoreError> {
+    let store = Store::open(&settings::store(config), Seal::plain())?;
+    store.look()?;
+    store.unreadable_rows()?;
+    store.outbox_status()?;
+    Ok(Arc::new(store))
+}
+
+/// Serves without a database until it is back; `None` when the stop is asked before.
+async fn wait_for_store(room: WaitingRoom<'_>, why: StoreError, config: &Config) -> Result<Option<Arc<Store>>> {
+    let mut signals = Signals::new()?;
+    let (dir, again) = (settings::store(config).dir, config.clone());
+    out::line(format_args!("Snova waits for its database at http://{}/ — stop it with Ctrl-C", room.settings.listen));
+    tell(NotifyState::Ready);
+    tokio::select! {
+        store = room.wait(why, &dir, move || open_whole_store(&again)) => store.map(Some),
+        () = signals.stop() => Ok(None),
+    }
 }
 
 /// What lives as long as the process, through all reloads.
@@ -267,6 +300,12 @@ pub(super) fn refuse_busy_port(runtime: &tokio::runtime::Runtime, address: Socke
 /// process, however it ends.
 fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     let dir = settings::store(config).dir;
+    if let Some(owner) = store::other_owner(&dir) {
+        anyhow::bail!(
+            "the data folder {} belongs to user {owner}, and the service would run as another; start it as its owner, as the unit file does",
+            dir.display()
+        );
+    }
     std::fs::create_dir_all(&dir).with_context(|| {
         format!("cannot use the data folder {}; let Snova's user write there or configure another one", dir.display())
     })?;
@@ -274,6 +313,12 @@ fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
         format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
     })?;
+    if dir.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o022 != 0) {
+        tracing::warn!(
+            "others on this machine may write into the data folder {}; run `chmod 700` on it",
+            dir.display()
+        );
+    }
     file.try_lock().ok().with_context(|| {
         format!("another `snova run` uses the data folder {}; stop it, or configure another folder", dir.display())
     })?;

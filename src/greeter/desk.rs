@@ -22,7 +22,7 @@ use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
 use crate::store::{Roster, RosterChange, WriteQueue};
-use crate::trouble::{Trouble, Troubles};
+use crate::trouble::{Teller, Trouble, Troubles};
 use crate::visit::{VisitConfig, VisitEvent, Visits};
 
 /// How a box greets.
@@ -132,7 +132,7 @@ impl Desk {
         self.publish_unsaved(now);
         let unreadable = self.queue.is_unreadable() || self.store_unreadable.load(Ordering::Acquire);
         if std::mem::replace(&mut self.was_unreadable, unreadable) != unreadable {
-            self.troubles.set(Trouble::StoreUnreadable, unreadable);
+            self.troubles.set(Teller::Desk, Trouble::StoreUnreadable, unreadable);
         }
     }
 
@@ -154,6 +154,14 @@ impl Desk {
     pub fn crm_trouble(&mut self, trouble: Option<CrmTrouble>) {
         for counter in self.counters.values_mut() {
             counter.change(|state| std::mem::replace(&mut state.crm_trouble, trouble) != trouble);
+        }
+    }
+
+    /// What of the box itself a person must mend.
+    pub fn show_troubles(&mut self) {
+        let troubles = self.troubles.all();
+        for counter in self.counters.values_mut() {
+            counter.change(|state| std::mem::replace(&mut state.troubles, troubles.clone()) != troubles);
         }
     }
 

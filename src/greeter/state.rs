@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::camera::CameraState;
 use crate::customer::{Card, CustomerId, PersonName, Verdict, VisitId};
 use crate::face::{CameraId, CounterId};
+use crate::trouble::Trouble;
 
 /// The whole picture of one counter. Every change is a new one; the latest wins.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct CounterState {
     pub overloaded: bool,
     /// Why visits do not reach the company's CRM, if they do not.
     pub crm_trouble: Option<CrmTrouble>,
+    /// What of the box itself a person must mend, with how often it holds.
+    pub troubles: Vec<(Trouble, u64)>,
 }
 
 /// What keeps visits from the CRM, as far as a cashier can use it. No visit is lost meanwhile.

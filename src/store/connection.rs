@@ -6,6 +6,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -41,7 +42,8 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
         // A file that is there is never opened here: closing it again would drop the locks that another
         // connection of this process has on it (fcntl(2)).
         match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path) {
-            Ok(_) => return Ok(()),
+            // Nobody has it open yet, so that closing it drops no lock.
+            Ok(file) => return owner::hand_over(dir, &file),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {}
         }
@@ -52,13 +54,17 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-/// The one writing connection. No byte is changed in a file that is not ours.
-pub(super) fn open_writer(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
+/// The one writing connection. No byte is changed in a file that is not ours. `may_be_new`: an empty file is made a
+/// database, where otherwise it is one that was lost.
+pub(super) fn open_writer(path: &Path, config: &StoreConfig, may_be_new: bool) -> Result<Connection, Fault> {
     // Openings take turns, so that nobody meets a database half made. Released when the folder is closed.
     let folder = File::open(&config.dir).and_then(|folder| folder.lock().map(|()| folder));
     let _turn = folder.map_err(|cause| folder_error(&config.dir, cause))?;
     let mut connection = open(path, config)?;
     let found = found_version(&connection, path)?;
+    if found.is_none() && !may_be_new {
+        return Err(StoreError::Lost { path: path.to_owned() }.into());
+    }
     if connection.is_readonly("main")? {
         return Err(StoreError::ReadOnly { path: path.to_owned() }.into());
     }
@@ -94,6 +100,18 @@ pub(super) fn lift_limit(connection: &Connection) -> Result<i64, Fault> {
 /// Bounds the file; one that is larger already just grows no more.
 pub(super) fn set_limit(connection: &Connection, pages: i64) -> Result<(), Fault> {
     Ok(connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
+}
+
+/// A connection for one look, with nothing in its cache: what it reads is what lies in the file now.
+pub(super) fn open_look(path: &Path) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags_and_vfs(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        vfs::NAME,
+    )?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
 }
 
 /// The reading connection: it cannot write even by mistake.
@@ -154,6 +172,12 @@ fn create_tables(connection: &mut Connection) -> Result<(), Fault> {
     tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     tx.commit()?;
     Ok(())
+}
+
+/// The first thing SQLite finds wrong with the pages; quicker than [`first_damage`], indices are not compared.
+pub(super) fn broken_page(tx: &Transaction<'_>) -> Result<Option<String>, Fault> {
+    let verdict: String = tx.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((verdict != "ok").then(|| verdict.replace('\n', " ")))
 }
 
 /// The first thing SQLite finds wrong with pages, indices or references.

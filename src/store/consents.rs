@@ -2,7 +2,7 @@
 //!
 //! The rule itself is `Consent::check`; here are only its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
@@ -108,16 +108,20 @@ pub(super) fn current(tx: &Transaction<'_>, customer: CustomerId) -> Result<Opti
     Ok(holds.remove(&customer))
 }
 
-/// What holds for everybody.
+/// What holds for everybody; without those of whose history a row cannot be read.
 pub(super) fn all(tx: &Transaction<'_>) -> Result<BTreeMap<CustomerId, Consent>, Fault> {
     let mut statement = tx.prepare_cached(
         "SELECT customer, recorded_at, given_on, method, purposes, valid_until FROM consents ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
-    let mut holds = BTreeMap::new();
+    let (mut holds, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
     while let Some(row) = rows.next()? {
-        apply(&mut holds, row)?;
+        match apply(&mut holds, row) {
+            Err(fault) if fault.is_of_one_row() => unreadable.insert(customer_id(row, 0)?),
+            applied => applied.map(|()| false)?,
+        };
     }
+    holds.retain(|customer, _| !unreadable.contains(customer));
     Ok(holds)
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Row, Transaction, params};
 use super::error::{Fault, StoreError};
 use super::links::{self, KeptCard};
 use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
-use super::{Seal, Store, consents, identifiers};
+use super::{Seal, Store, UnreadableRow, consents, identifiers};
 use crate::clock::{Days, mint_at};
 use crate::customer::{Card, Consent, Customer, CustomerId, Identifier, PersonName, Purpose};
 use crate::face::{Embedding, Template};
@@ -61,6 +61,9 @@ impl Store {
         let by_card = templates.is_empty() && !customer.identifiers.is_empty();
         let purpose = if by_card { Purpose::CardGreeting } else { Purpose::Recognition };
         consents::check(customer.id, &customer.consent, purpose, days)?;
+        if !customer.identifiers.is_empty() {
+            self.need_key()?;
+        }
         self.write(|tx| {
             if exists(tx, customer.id)? {
                 return Err(StoreError::CustomerExists(customer.id).into());
@@ -81,7 +84,8 @@ impl Store {
         })
     }
 
-    /// Everybody enrolled, live consent or not, in the order of enrolment.
+    /// Everybody enrolled, live consent or not, in the order of enrolment; without those whose row cannot be read: see
+    /// [`Store::unreadable_rows`].
     pub fn customers(&self) -> Result<Vec<Customer>, StoreError> {
         self.read(|tx| {
             let mut consents = consents::all(tx)?;
@@ -90,7 +94,10 @@ impl Store {
             let mut customers = Vec::new();
             while let Some(row) = rows.next()? {
                 let consent = consents.remove(&customer_id(row, 0)?);
-                customers.push(self.customer_of(row, consent)?);
+                match self.customer_of(row, consent) {
+                    Err(fault) if fault.is_of_one_row() => {}
+                    customer => customers.push(customer?),
+                }
             }
             Ok(customers)
         })
@@ -109,7 +116,7 @@ impl Store {
     }
 
     /// The embeddings that `pack` made, of customers whose consent covers recognition on `days`: exactly what
-    /// a gallery may hold. In the order of customer ids.
+    /// a gallery may hold, without rows that cannot be read. In the order of customer ids.
     pub fn templates(
         &self,
         pack: &str,
@@ -127,8 +134,10 @@ impl Store {
                 let customer = customer_id(row, 0)?;
                 if consents.contains_key(&customer) {
                     let sealed = row.get_ref(2)?.as_blob().map_err(|_| NOT_BYTES)?;
-                    let embedding = rows::open_embedding(self.seal, uuid(row, 1)?, sealed)?;
-                    found.entry(customer).or_default().push(embedding);
+                    match rows::open_embedding(self.seal, uuid(row, 1)?, sealed) {
+                        Err(fault) if fault.is_of_one_row() => {}
+                        embedding => found.entry(customer).or_default().push(embedding?),
+                    }
                 }
             }
             Ok(found.into_iter().collect())
@@ -214,6 +223,31 @@ pub(super) fn require_customer(tx: &Transaction<'_>, id: CustomerId) -> Result<(
 
 fn exists(tx: &Transaction<'_>, id: CustomerId) -> Result<bool, Fault> {
     Ok(tx.prepare_cached("SELECT 1 FROM customers WHERE id = ?1")?.exists(params![key(id.0)])?)
+}
+
+/// Rows of customers and their templates that do not open, while all others do.
+pub(super) fn unreadable_rows(tx: &Transaction<'_>, seal: Seal) -> Result<Vec<UnreadableRow>, Fault> {
+    let mut unreadable = Vec::new();
+    let mut note = |table, row, customer, opened: Result<(), Fault>| match opened {
+        Err(fault) if fault.is_of_one_row() => Ok(unreadable.push(UnreadableRow { table, row, customer })),
+        opened => opened,
+    };
+    let consents = consents::all(tx)?;
+    let mut statement = tx.prepare("SELECT id, sealed FROM customers ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, sealed) = (customer_id(row, 0)?, row.get_ref(1)?.as_blob().map_err(|_| NOT_BYTES)?);
+        let opened = CustomerRow::open(seal, id, sealed).and_then(|open| open.name().and(open.language()).map(drop));
+        let agreed = if consents.contains_key(&id) { Ok(()) } else { Err(Fault::Row("a customer has no consent")) };
+        note("customers", id.0, id, opened.and(agreed))?;
+    }
+    let mut statement = tx.prepare("SELECT id, customer, sealed FROM templates ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, sealed) = (uuid(row, 0)?, row.get_ref(2)?.as_blob().map_err(|_| NOT_BYTES)?);
+        note("templates", id, customer_id(row, 1)?, rows::open_embedding(seal, id, sealed).map(drop))?;
+    }
+    Ok(unreadable)
 }
 
 /// Opens everything sealed, for the error alone.

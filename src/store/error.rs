@@ -20,6 +20,8 @@ pub enum StoreError {
     Folder { path: PathBuf, cause: io::Error },
     #[error("others may look into the data folder {path} (mode {mode:o}) and it is not Snova's alone; configure a folder of its own, or run `chmod 700` on it", path = .path.display())]
     OpenFolder { path: PathBuf, mode: u32 },
+    #[error("the data folder {path} belongs to user {owner}, and this runs as user {user}; run it as its owner, or as root", path = .path.display())]
+    OtherOwner { path: PathBuf, owner: u32, user: u32 },
     #[error("the database {path} cannot be written; check the folder's owner and whether the disk is mounted read-only", path = .path.display())]
     ReadOnly { path: PathBuf },
     #[error("no space left for the database {path}; free some space, or raise its limit in the configuration", path = .path.display())]
@@ -28,6 +30,8 @@ pub enum StoreError {
     Disk { path: PathBuf, cause: String },
     #[error("another program holds the database {path}; let it finish or stop it, then try again", path = .path.display())]
     Busy { path: PathBuf },
+    #[error("the database {path} is empty or gone, although this box had one: its device key is there; put a copy of the data folder back, or accept the loss with `snova store accept-loss`", path = .path.display())]
+    Lost { path: PathBuf },
     #[error("{path} is not a database of Snova; configure an empty data folder or put the right file back", path = .path.display())]
     Foreign { path: PathBuf },
     #[error("the database {path} was made by a newer Snova (schema {found}, this one knows up to {known}); update Snova", path = .path.display())]
@@ -73,6 +77,8 @@ impl StoreError {
             Self::OldSqlite { .. }
             | Self::Folder { .. }
             | Self::OpenFolder { .. }
+            | Self::OtherOwner { .. }
+            | Self::Lost { .. }
             | Self::ReadOnly { .. }
             | Self::DiskFull { .. }
             | Self::Disk { .. }
@@ -104,6 +110,11 @@ impl StoreError {
     pub(super) fn lacks_room(&self) -> bool {
         matches!(self, Self::DiskFull { .. } | Self::Disk { .. })
     }
+
+    /// Whether the file itself is damaged or cannot be read; what was asked has nothing to do with it.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Foreign { .. } | Self::Disk { .. })
+    }
 }
 
 /// What a step inside a transaction runs into, before it is known which file it was.
@@ -127,6 +138,20 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
+    /// Whether one row is at fault, so that the others can be read all the same.
+    pub(super) fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Said(error) => matches!(error, StoreError::Sealed { .. }),
+            Self::Row(_) => true,
+            Self::Sql(error) => matches!(
+                error,
+                rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+            ),
+        }
+    }
+
     /// The fault in the owner's words; `path` is the database file.
     pub(super) fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
@@ -201,6 +226,21 @@ mod tests {
         for (error, recovers) in every_error() {
             assert_eq!(error.recovers(), recovers, "{error}");
             assert!(!error.is_unreadable() || recovers, "{error}");
+        }
+    }
+
+    fn at(code: i32) -> StoreError {
+        Fault::Sql(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)).at(Path::new("snova.db"))
+    }
+
+    #[test]
+    fn a_disk_that_fails_and_a_damaged_file_are_damage_and_a_full_or_busy_one_is_not() {
+        use rusqlite::ffi;
+        for code in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB] {
+            assert!(at(code).is_damage(), "{code}: {}", at(code));
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_READONLY] {
+            assert!(!at(code).is_damage(), "{code}: {}", at(code));
         }
     }
 }

@@ -33,6 +33,7 @@ impl Store {
         days: impl Into<Days>,
     ) -> Result<(), StoreError> {
         let days = days.into();
+        self.need_key()?;
         self.write(|tx| {
             consents::require(tx, customer, Purpose::CardGreeting, days)?;
             identifiers.iter().try_for_each(|identifier| add(tx, &self.key, customer, identifier, at.at))?;
@@ -124,6 +125,13 @@ pub(super) fn open_every_seal(tx: &Transaction<'_>, device: &DeviceKey) -> Resul
         opened.map_err(|cause| StoreError::Sealed { table: "identifiers", row: id, cause })?;
     }
     Ok(())
+}
+
+/// Whether the first sealed value opens; `None` where there is none.
+pub(super) fn first_opens(tx: &Transaction<'_>, device: &DeviceKey) -> Result<Option<bool>, Fault> {
+    let mut statement = tx.prepare("SELECT id, sealed FROM identifiers LIMIT 1")?;
+    let first = statement.query_row([], |row| Ok((uuid(row, 0)?, row.get::<_, Vec<u8>>(1)?))).optional()?;
+    Ok(first.map(|(id, sealed)| device.open(&context(id), &sealed).is_ok()))
 }
 
 fn owner(tx: &Transaction<'_>, kind: IdentifierKind, blind: &[u8; 32]) -> Result<Option<CustomerId>, Fault> {

@@ -4,6 +4,7 @@
 //! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
 //! templates are not here. All calls block: run them off the async runtime's threads.
 
+mod canary;
 mod connection;
 mod consents;
 pub mod copies;
@@ -26,6 +27,7 @@ mod roster;
 mod rows;
 mod scrub;
 mod secrets;
+mod soundness;
 mod space;
 mod spare;
 mod targets;
@@ -42,7 +44,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::vault::{DeviceKey, Found, Seal};
+use crate::vault::{DeviceKey, KEY_FILE, Seal};
+pub use canary::KeyState;
 pub use copies::{Copy, set_aside};
 pub use customers::NewCustomer;
 pub use debts::Debt;
@@ -56,7 +59,9 @@ pub use left::{LeftVisit, SeenAt};
 pub use letters::DeadLetter;
 pub use links::{KeptCard, Link};
 pub use outbox::OutboxStatus;
+pub use owner::other_owner;
 pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
+pub use soundness::UnreadableRow;
 pub use space::free_bytes;
 pub use spare::SPARE_FILE;
 pub use targets::{SyncState, TargetId};
@@ -94,6 +99,8 @@ pub struct Store {
     path: PathBuf,
     seal: Seal,
     key: DeviceKey,
+    /// The file that was opened, by device and number.
+    file: Option<(u64, u64)>,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     busy_timeout: Duration,
@@ -105,14 +112,26 @@ pub struct Store {
 
 impl Store {
     /// Opens the database, making folder, file and device key at the first time, and bringing one of an older
-    /// Snova up to date. Ends an erasure that a power cut or another program's reading kept from being complete.
+    /// Snova up to date. A file that is empty or gone beside a device key was lost, and is not made anew. Without the key
+    /// that its values are sealed with it opens all the same: see [`Store::key_state`]. Ends an erasure that a power cut or another program's reading kept from being complete.
     pub fn open(config: &StoreConfig, seal: Seal) -> Result<Self, StoreError> {
+        owner::refuse_others(&config.dir)?;
+        // Made after the first database: where it is, there was one.
+        let is_first = !config.dir.join(KEY_FILE).try_exists().unwrap_or(true);
+        Self::open_as(config, seal, is_first)
+    }
+
+    /// As [`Store::open`]; an empty or missing file is made a database only if it `may_be_new`.
+    fn open_as(config: &StoreConfig, seal: Seal, may_be_new: bool) -> Result<Self, StoreError> {
         connection::refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
+        if !may_be_new && soundness::is_empty(&config.dir.join(FILE_NAME)) {
+            return Err(StoreError::Lost { path: config.dir.join(FILE_NAME) });
+        }
         let path = connection::prepare_file(&config.dir)?;
         let at = |fault: Fault| fault.at(&path);
         let old_copies = copies::paths(&config.dir)?;
         let connect = || {
-            let writer = connection::open_writer(&path, config).map_err(at)?;
+            let writer = connection::open_writer(&path, config, may_be_new).map_err(at)?;
             Ok::<_, StoreError>((writer, connection::open_reader(&path, config).map_err(at)?))
         };
         let (writer, reader) = match connect() {
@@ -120,24 +139,20 @@ impl Store {
             Err(error) if error.lacks_room() && spare::give_some(&config.dir) => connect(),
             connected => connected,
         }?;
-        // After the database: a folder that is not ours gets no key.
-        let Found { key, is_new } = DeviceKey::find_or_make(&config.dir)?;
+        let file = soundness::file_of(&path);
         let store = Self {
             path,
             seal,
-            key,
+            key: DeviceKey::absent(),
+            file,
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             busy_timeout: config.busy_timeout,
             rewritten: AtomicI64::new(0),
             old_copies,
         };
-        if is_new && store.read(holds_sealed_values)? {
-            tracing::warn!(
-                "the device key was missing and a new one was made: cards, phones and secrets given before do not open; \
-                 put device.key back from a copy, or give them again"
-            );
-        }
+        // After the database: a folder that is not ours gets no key.
+        store.settle_key()?;
         if let Err(error) = store.scrub() {
             tracing::warn!(%error, "{}", scrub::TRACES_LEFT);
         }
@@ -223,11 +238,6 @@ impl Store {
         };
         run().map_err(|fault: Fault| fault.at(&self.path))
     }
-}
-
-fn holds_sealed_values(tx: &Transaction<'_>) -> Result<bool, Fault> {
-    let any = "SELECT EXISTS (SELECT 1 FROM identifiers) OR EXISTS (SELECT 1 FROM secrets)";
-    Ok(tx.query_row(any, [], |row| row.get(0))?)
 }
 
 /// A panic in another thread rolled its transaction back; the connection is as good as before.

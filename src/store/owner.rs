@@ -1,6 +1,7 @@
-//! Who may look into the data folder: Snova's user alone. Closes what others may read, where it is ours to close.
+//! Whose the data folder is, and who may look into it: Snova's user alone. Files made for another account become that
+//! account's at once; what others may read is closed, where it is ours to close.
 //!
-//! Whether the service runs as the folder's owner is not asked here.
+//! What else is wrong with a folder that is there already is `snova check`'s to say.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -52,4 +53,25 @@ pub(super) fn hand_over(dir: &Path, file: &File) -> io::Result<()> {
         fchown(file, Some(folder.uid()), Some(folder.gid()))?;
     }
     Ok(())
+}
+
+/// The user whom `dir` belongs to, if that is not who runs this.
+pub fn other_owner(dir: &Path) -> Option<u32> {
+    let owner = fs::metadata(dir).ok()?.uid();
+    (owner != this_user()).then_some(owner)
+}
+
+/// Refuses another user's folder; root may use it, and leaves nothing of its own there.
+pub(super) fn refuse_others(dir: &Path) -> Result<(), StoreError> {
+    match other_owner(dir) {
+        Some(owner) if this_user() != 0 => {
+            Err(StoreError::OtherOwner { path: dir.to_owned(), owner, user: this_user() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn this_user() -> u32 {
+    // SAFETY: it takes nothing and always succeeds.
+    unsafe { libc::geteuid() }
 }

@@ -13,6 +13,7 @@ use crate::vault::{DeviceKey, SealContext, VaultError};
 impl Store {
     /// Keeps `value` under `name`, in place of one that is there. A name looks like `camera/till-1-left`.
     pub fn set_secret(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.need_key()?;
         let sealed = self.key.seal(&context(name), value.as_bytes()).map_err(|cause| unopened(name, cause))?;
         self.write(|tx| {
             tx.execute(
@@ -57,6 +58,13 @@ pub(super) fn open_every_seal(tx: &Transaction<'_>, device: &DeviceKey) -> Resul
         open(device, &name, &sealed)?;
     }
     Ok(())
+}
+
+/// Whether the first sealed value opens; `None` where there is none.
+pub(super) fn first_opens(tx: &Transaction<'_>, device: &DeviceKey) -> Result<Option<bool>, Fault> {
+    let mut statement = tx.prepare("SELECT name, sealed FROM secrets LIMIT 1")?;
+    let first = statement.query_row([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()?;
+    Ok(first.map(|(name, sealed)| device.open(&context(&name), &sealed).is_ok()))
 }
 
 fn open(device: &DeviceKey, name: &str, sealed: &[u8]) -> Result<String, StoreError> {

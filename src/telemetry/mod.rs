@@ -129,6 +129,8 @@ pub struct Metrics {
     /// 1 while the camera gives pictures, else 0.
     pub camera_live: Labelled<Gauge>,
     pub camera_state: States,
+    /// How often each trouble of the box holds; 0 for none.
+    pub trouble: Labelled<Gauge>,
     /// 1 while the service runs by the last good configuration because the file cannot be used.
     pub config_refused: Gauge,
     pub gallery_customers: Gauge,
@@ -174,6 +176,7 @@ impl Metrics {
             unsaved_visits: Gauge::default(),
             camera_live: Labelled::by("camera"),
             camera_state: States::default(),
+            trouble: Labelled::by("what"),
             config_refused: Gauge::default(),
             gallery_customers: Gauge::default(),
             overloaded: Gauge::default(),
@@ -220,6 +223,7 @@ impl Metrics {
         r.register("crm_trouble", "1 while this keeps visits from the CRM", self.crm_trouble.family.clone());
         r.register("unsaved_visits", "Visits not on the disk yet", self.unsaved_visits.clone());
         r.register("camera_state", "1 for the state a camera is in", self.camera_state.0.clone());
+        r.register("trouble", "Above 0 while a person must mend this", self.trouble.family.clone());
         r.register("config_refused", "1 while the last good configuration holds", self.config_refused.clone());
         r.register("camera_live", "1 while the camera gives pictures", self.camera_live.family.clone());
         r.register("gallery_customers", "Customers in the gallery", self.gallery_customers.clone());
@@ -269,6 +273,7 @@ mod tests {
         metrics.unsaved_visits.set(1);
         metrics.camera_live.set("till-1", 1);
         metrics.camera_state.set("till-1", "live", &["live", "lost"]);
+        metrics.trouble.set("store_lost", 1);
         metrics.config_refused.set(1);
         metrics.gallery_customers.set(120);
         metrics.overloaded.set(1);
@@ -299,6 +304,7 @@ mod tests {
             "snova_camera_live{camera=\"till-1\"} 1",
             "snova_camera_state{camera=\"till-1\",state=\"live\"} 1",
             "snova_camera_state{camera=\"till-1\",state=\"lost\"} 0",
+            "snova_trouble{what=\"store_lost\"} 1",
             "snova_config_refused 1",
             "snova_gallery_customers 120",
             "snova_overloaded 1",

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -34,13 +35,20 @@ pub enum KeyError {
     Size { path: PathBuf, found: u64 },
     #[error("others on this machine may read the device key {path}; run `chmod 600` on it", path = .path.display())]
     Open { path: PathBuf },
+    #[error("the device key {path} is missing or not the one that this database's values are sealed with; put it back from a copy, or accept their loss with `snova store accept-loss`", path = .path.display())]
+    NotOurs { path: PathBuf },
     #[error("the machine gives no random bytes for the device key ({0}); restart it")]
     NoRandom(getrandom::Error),
 }
 
 /// Seals secrets (format 1) and makes blind indices. The two uses have keys of their own, derived from the file's.
+/// Clones are one key. It may be absent, when the right one is not there: then nothing is sealed or opened, and no
+/// index is found.
+#[derive(Clone, Default)]
+pub struct DeviceKey(Arc<OnceLock<Derived>>);
+
 #[derive(Clone)]
-pub struct DeviceKey {
+struct Derived {
     seal: [u8; KEY_BYTES],
     index: [u8; KEY_BYTES],
 }
@@ -53,6 +61,27 @@ pub struct Found {
 }
 
 impl DeviceKey {
+    /// No key yet; see [`DeviceKey::become_this`].
+    pub fn absent() -> Self {
+        Self::default()
+    }
+
+    /// From now on this key, and all its clones, is that one. A key that is there already stays what it is.
+    pub fn become_this(&self, found: &Self) {
+        if let Some(derived) = found.0.get() {
+            let _ = self.0.set(derived.clone());
+        }
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// The key of the data folder `dir`, if it is there; never makes one.
+    pub fn find(dir: &Path) -> Result<Option<Self>, KeyError> {
+        Ok(read(&dir.join(KEY_FILE))?.map(|bytes| Self::of(&bytes)))
+    }
+
     /// Reads the key of the data folder `dir`; makes it, whole and on the disk, where there is none.
     pub fn find_or_make(dir: &Path) -> Result<Found, KeyError> {
         let path = dir.join(KEY_FILE);
@@ -72,16 +101,18 @@ impl DeviceKey {
 
     fn of(bytes: &[u8; KEY_BYTES]) -> Self {
         let derived = |purpose: &[u8]| hmac(bytes, &[purpose]);
-        Self { seal: derived(b"snova seal format 1"), index: derived(b"snova blind index") }
+        let derived = Derived { seal: derived(b"snova seal format 1"), index: derived(b"snova blind index") };
+        Self(Arc::new(OnceLock::from(derived)))
     }
 
     /// The bytes to be kept for `plain` at the place `context` (format 1).
     pub fn seal(&self, context: &SealContext, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let key = self.0.get().ok_or(VaultError::NoKey)?;
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::NoRandom)?;
         let place = context.bytes();
         let payload = Payload { msg: plain, aad: &place };
-        let cipher = XChaCha20Poly1305::new(&self.seal.into());
+        let cipher = XChaCha20Poly1305::new(&key.seal.into());
         // The one way to fail is a plain text of more than 256 GB.
         let hidden = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Broken)?;
         Ok([&[SEALED][..], &nonce, &hidden].concat())
@@ -90,21 +121,24 @@ impl DeviceKey {
     /// What was sealed at the place `context`. Refuses the plain format 0 too: who can write the file must not be
     /// able to put a value of their own where a sealed one belongs.
     pub fn open(&self, context: &SealContext, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let key = self.0.get().ok_or(VaultError::NoKey)?;
         let (format, rest) = sealed.split_first().ok_or(VaultError::Broken)?;
         if *format != SEALED {
             return Err(VaultError::UnknownFormat(*format));
         }
         let (nonce, hidden) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::Broken)?;
         let place = context.bytes();
-        let cipher = XChaCha20Poly1305::new(&self.seal.into());
+        let cipher = XChaCha20Poly1305::new(&key.seal.into());
         cipher.decrypt(&XNonce::from(*nonce), Payload { msg: hidden, aad: &place }).map_err(|_| VaultError::OtherKey)
     }
 
     /// A number by which `value` of this kind is found again, and from which it cannot be told without the key:
     /// there are so few phone numbers that a plain hash would hide none.
     pub fn blind_index(&self, kind: &str, value: &str) -> [u8; 32] {
+        // Nobody's: an index of a key that is there is never all zeroes.
+        let Some(key) = self.0.get() else { return [0; 32] };
         let length = (kind.len() as u64).to_le_bytes();
-        hmac(&self.index, &[&length, kind.as_bytes(), value.as_bytes()])
+        hmac(&key.index, &[&length, kind.as_bytes(), value.as_bytes()])
     }
 }
 
@@ -149,6 +183,11 @@ fn make(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut draft =
         tempfile::Builder::new().prefix(KEY_FILE).permissions(Permissions::from_mode(0o600)).tempfile_in(dir)?;
     draft.write_all(bytes)?;
+    // Root makes it for the account that the folder belongs to, which could not read it otherwise.
+    let folder = dir.metadata()?;
+    if folder.uid() != draft.as_file().metadata()?.uid() {
+        fchown(draft.as_file(), Some(folder.uid()), Some(folder.gid()))?;
+    }
     draft.as_file().sync_all()?;
     match draft.persist_noclobber(path) {
         Ok(_) => {}
@@ -193,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn without_its_key_nothing_is_sealed_opened_or_found_until_the_key_is_back() {
+        let sealed = key().seal(&HERE, b"secret").unwrap();
+        let absent = DeviceKey::absent();
+        let clone = absent.clone();
+        assert_eq!(absent.seal(&HERE, b"secret"), Err(VaultError::NoKey));
+        assert_eq!(absent.open(&HERE, &sealed), Err(VaultError::NoKey));
+        assert_ne!(absent.blind_index("card", "4820"), key().blind_index("card", "4820"));
+        absent.become_this(&key());
+        assert_eq!(clone.open(&HERE, &sealed).as_deref(), Ok(&b"secret"[..]), "all clones are one key");
+        absent.become_this(&DeviceKey::of(&[8; KEY_BYTES]));
+        assert!(clone.open(&HERE, &sealed).is_ok(), "a key does not change under what was sealed with it");
+    }
+
+    #[test]
     fn many_at_once_agree_on_one_key() {
         let dir = tempfile::tempdir().unwrap();
         let make = || DeviceKey::find_or_make(dir.path()).unwrap();
@@ -201,7 +254,8 @@ mod tests {
             all.into_iter().map(|one| one.join().unwrap()).collect()
         });
         assert_eq!(found.iter().filter(|f| f.is_new).count(), 1);
-        assert!(found.iter().all(|f| f.key.index == found[0].key.index));
+        let index = |f: &Found| f.key.blind_index("card", "4820");
+        assert!(found.iter().all(|f| index(f) == index(&found[0])));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum VaultError {
     Broken,
     #[error("it was sealed with another device key, or is damaged; put device.key back from a copy")]
     OtherKey,
+    #[error("the device key is missing or not this database's; put device.key back from a copy")]
+    NoKey,
     #[error("the machine gives no random bytes; restart it")]
     NoRandom,
 }

@@ -19,6 +19,7 @@ use super::routes::Site;
 use super::turn::in_turn;
 use super::view::{CameraStateView, CameraView, ErrorBody, wire_time};
 use crate::greeter::CrmTrouble;
+use crate::trouble;
 
 /// What the counters cannot tell.
 #[derive(Clone, Debug)]
@@ -68,8 +69,8 @@ pub struct OutboxHealth {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthView {
     status: HealthStatus,
-    /// What is wrong. With one of camera_lost, writes_delayed, config_refused, overloaded the status is `trouble`; with
-    /// none but crm_refused, crm_blocked, crm_late, dead_letters it is `degraded`.
+    /// What is wrong. With none but crm_refused, crm_blocked, crm_late, dead_letters the status is `degraded`, with any
+    /// other `trouble`.
     troubles: Vec<Trouble>,
     version: &'static str,
     pack: String,
@@ -90,13 +91,29 @@ enum HealthStatus {
     Trouble,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Trouble {
     CameraLost,
+    /// Its pictures come, and none can be decoded.
+    CameraUnreadable,
+    /// The same picture comes over and over.
+    CameraFrozen,
     WritesDelayed,
     ConfigRefused,
     Overloaded,
+    /// The database cannot be read: damaged, or the disk fails.
+    StoreUnreadable,
+    /// The database is empty or gone although the box had one.
+    StoreLost,
+    /// The device key is gone although values are sealed with it.
+    KeyMissing,
+    /// The device key is not the one that the database's values are sealed with.
+    KeyMismatch,
+    /// Single customers cannot be read.
+    RowUnreadable,
+    /// The clock cannot be right.
+    Clock,
     /// The CRM does not accept the login.
     CrmRefused,
     /// The CRM takes nothing for hours.
@@ -111,8 +128,19 @@ impl Trouble {
     /// What lies with the CRM is listed and is no reason to take the box for broken: it greets, and no visit is lost.
     fn breaks_the_box(&self) -> bool {
         match self {
-            Self::CameraLost | Self::WritesDelayed | Self::ConfigRefused | Self::Overloaded => true,
             Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters => false,
+            _ => true,
+        }
+    }
+
+    fn of(trouble: trouble::Trouble) -> Self {
+        match trouble {
+            trouble::Trouble::StoreUnreadable => Self::StoreUnreadable,
+            trouble::Trouble::StoreLost => Self::StoreLost,
+            trouble::Trouble::KeyMissing => Self::KeyMissing,
+            trouble::Trouble::KeyMismatch => Self::KeyMismatch,
+            trouble::Trouble::RowUnreadable => Self::RowUnreadable,
+            trouble::Trouble::Clock => Self::Clock,
         }
     }
 }
@@ -168,8 +196,8 @@ impl OutboxView {
     }
 }
 
-/// 200 when the box does its work, 503 when a camera is lost, visits are not being written, the configuration cannot
-/// be used, or the box is too slow for its cameras. What lies with the CRM (crm_refused, crm_blocked, crm_late,
+/// 200 when the box does its work, 503 when a camera is lost or gives nothing to look at, visits are not being written, the configuration cannot
+/// be used, the box is too slow for its cameras, or its database, key or clock cannot be trusted. What lies with the CRM (crm_refused, crm_blocked, crm_late,
 /// dead_letters) is among the troubles and leaves it at 200: the box greets and keeps every visit, and whoever
 /// restarts boxes or sends screens elsewhere after a 503 would mend nothing.
 #[utoipa::path(get, path = "/health", tag = "operation",
@@ -196,12 +224,13 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
 fn view_of(site: &Site, report: HealthReport) -> HealthView {
     let mut cameras = Vec::new();
     let mut unsaved_visits = 0;
-    let mut crm = None;
+    let (mut crm, mut own) = (None, Vec::new());
     for counter in site.parts.counters.names() {
         let Some(pictures) = site.parts.counters.watch(counter) else { continue };
         let state = pictures.borrow();
         unsaved_visits += state.unsaved_visits;
         crm = crm.or(state.crm_trouble);
+        own.clone_from(&state.troubles);
         cameras.extend(state.cameras.iter().map(|(camera, state)| CameraView::of(camera, state)));
     }
     let mut troubles = Vec::new();
@@ -210,6 +239,13 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     };
     if cameras.iter().any(blind) {
         troubles.push(Trouble::CameraLost);
+    }
+    for (state, trouble) in
+        [(CameraStateView::Unreadable, Trouble::CameraUnreadable), (CameraStateView::Frozen, Trouble::CameraFrozen)]
+    {
+        if cameras.iter().any(|camera| camera.state == state) {
+            troubles.push(trouble);
+        }
     }
     if unsaved_visits > 0 {
         troubles.push(Trouble::WritesDelayed);
@@ -220,6 +256,7 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     if report.overloaded {
         troubles.push(Trouble::Overloaded);
     }
+    troubles.extend(own.into_iter().map(|(trouble, _)| Trouble::of(trouble)));
     // As the screens are told it, so that an operator and a cashier never hear two different things.
     troubles.extend(crm.map(|trouble| match trouble {
         CrmTrouble::Refused => Trouble::CrmRefused,

@@ -12,6 +12,7 @@ use crate::camera::CameraState;
 use crate::customer::PersonName;
 use crate::face::{CameraId, CounterId};
 use crate::greeter::{CounterState, CrmTrouble, Greeted, Present};
+use crate::trouble::Trouble;
 
 /// The counters of this box.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,6 +44,30 @@ pub struct CounterView {
     pub overloaded: bool,
     /// Why visits do not reach the company's CRM, if they do not. Greeting goes on, and no visit is lost.
     pub crm_trouble: Option<CrmTroubleView>,
+    /// What of the box itself a person must mend, the gravest first.
+    pub troubles: Vec<TroubleView>,
+}
+
+/// Something that is wrong with the box itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TroubleView {
+    pub kind: TroubleKind,
+    /// How often: for `row_unreadable` the rows, else 1.
+    pub count: u64,
+}
+
+/// `store_unreadable`: the database cannot be read. `store_lost`: it is empty or gone although the box had one.
+/// `key_missing`, `key_mismatch`: the device key is gone, or is not this database's. `row_unreadable`: single customers
+/// cannot be read. `clock`: the clock cannot be right.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    StoreUnreadable,
+    StoreLost,
+    KeyMissing,
+    KeyMismatch,
+    RowUnreadable,
+    Clock,
 }
 
 /// What keeps visits from the CRM.
@@ -120,7 +145,7 @@ pub struct CameraView {
     #[schema(example = "till-1-left")]
     pub name: String,
     pub state: CameraStateView,
-    /// Since when it has been stalled, lost or refused.
+    /// Since when it has been stalled, unreadable, frozen, lost or refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub since: Option<String>,
@@ -133,6 +158,10 @@ pub enum CameraStateView {
     Live,
     /// Open, but silent for longer than it should be.
     Stalled,
+    /// Its pictures come, and none can be decoded.
+    Unreadable,
+    /// The same picture comes over and over.
+    Frozen,
     /// Gone; being reopened.
     Lost,
     /// It answers, and does not accept the password.
@@ -166,6 +195,7 @@ impl CounterView {
             unsaved_visits: state.unsaved_visits,
             overloaded: state.overloaded,
             crm_trouble: state.crm_trouble.as_ref().map(CrmTroubleView::of),
+            troubles: state.troubles.iter().map(|(what, count)| TroubleView::of(*what, *count)).collect(),
         }
     }
 }
@@ -220,12 +250,28 @@ impl CrmTroubleView {
     }
 }
 
+impl TroubleView {
+    fn of(trouble: Trouble, count: u64) -> Self {
+        let kind = match trouble {
+            Trouble::StoreUnreadable => TroubleKind::StoreUnreadable,
+            Trouble::StoreLost => TroubleKind::StoreLost,
+            Trouble::KeyMissing => TroubleKind::KeyMissing,
+            Trouble::KeyMismatch => TroubleKind::KeyMismatch,
+            Trouble::RowUnreadable => TroubleKind::RowUnreadable,
+            Trouble::Clock => TroubleKind::Clock,
+        };
+        Self { kind, count }
+    }
+}
+
 impl CameraView {
     pub fn of(camera: &CameraId, state: &CameraState) -> Self {
         let (state, since) = match state {
             CameraState::Starting => (CameraStateView::Starting, None),
             CameraState::Live => (CameraStateView::Live, None),
             CameraState::Stalled { since } => (CameraStateView::Stalled, Some(since)),
+            CameraState::Unreadable { since } => (CameraStateView::Unreadable, Some(since)),
+            CameraState::Frozen { since } => (CameraStateView::Frozen, Some(since)),
             CameraState::Lost { since, cause: _ } => (CameraStateView::Lost, Some(since)),
             CameraState::Refused { since, cause: _ } => (CameraStateView::Refused, Some(since)),
             CameraState::Ended => (CameraStateView::Ended, None),

@@ -96,6 +96,10 @@ impl FrameSource for UsbSource {
         Pace::Live
     }
 
+    fn frozen_after(&self) -> Option<Duration> {
+        Some(crate::camera::SAME_BYTES_FOR)
+    }
+
     fn stop_handle(&self) -> Option<StopHandle> {
         Some(self.pictures.get_ref().stop_handle())
     }

@@ -2,6 +2,7 @@
 //!
 //! The machine's side is `machine`'s, Snova's own parts are `parts`'. Nothing is repaired and nothing is made here.
 
+mod folder;
 mod machine;
 mod parts;
 
@@ -65,7 +66,8 @@ fn examine(path: Option<&Path>) -> Vec<Finding> {
     let Some(config) = config else { return findings };
     findings.push(parts::runtime(&config));
     findings.extend(parts::pack(&config));
-    findings.push(parts::store(&config));
+    findings.extend(folder::folder(&crate::app::settings::store(&config).dir));
+    findings.extend(parts::store(&config));
     findings.extend(parts::copies(&config));
     findings.push(machine::space(&config));
     findings.extend(parts::crm(&config));

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::machine::{is_held, nearest_existing};
 use super::{Finding, Severity};
 use crate::app::{Places, settings};
@@ -10,7 +12,7 @@ use crate::cli::look::{self, Look, look};
 use crate::cli::{self, models};
 use crate::config::{self, Config, Source};
 use crate::crm::Target;
-use crate::store;
+use crate::store::{KeyState, Store, copies};
 use crate::vision;
 use crate::vision::manifest::{Licence, PackManifest};
 
@@ -81,32 +83,68 @@ fn thresholds(manifest: &PackManifest) -> Finding {
     }
 }
 
-pub(super) fn store(config: &Config) -> Finding {
+pub(super) fn store(config: &Config) -> Vec<Finding> {
     const AREA: &str = "store";
-    let customers = cli::existing_store(config).and_then(|store| {
-        let Some(store) = store else { return Ok(None) };
-        store.verify()?;
-        Ok(Some(store.customers()?.len()))
+    let looked = cli::existing_store(config).and_then(|store| match store {
+        Some(store) => look_at_store(&store).map(Some),
+        None => Ok(None),
     });
-    match customers {
-        Ok(Some(count)) => {
-            let path = settings::store(config).dir.join(store::FILE_NAME);
-            Finding::new(Severity::Ok, AREA, format!("{} is whole; customers: {count}", path.display()))
-        }
-        Ok(None) => future_store(config),
-        Err(error) => Finding::from_text(Severity::Error, AREA, &format!("{error:#}")),
+    match looked {
+        Ok(Some(findings)) => findings,
+        Ok(None) => vec![future_store(config)],
+        Err(error) => vec![Finding::from_text(Severity::Error, AREA, &format!("{error:#}"))],
     }
 }
 
 /// Copies that Snova made of the database: they hold customers as the database does.
 pub(super) fn copies(config: &Config) -> Option<Finding> {
-    let copies = store::copies::list(&settings::store(config).dir).ok().filter(|copies| !copies.is_empty())?;
+    let copies = copies::list(&settings::store(config).dir).ok().filter(|copies| !copies.is_empty())?;
     let names: Vec<_> = copies.iter().filter_map(|copy| copy.path.file_name()?.to_str()).collect();
     let what = format!("Snova made copies of the database: {}", names.join(", "));
     Some(
         Finding::new(Severity::Note, "copies", what)
             .with_remedy("none: erasures reach them, and they go by themselves"),
     )
+}
+
+/// Every row that cannot be read by name; then whether all else is whole.
+fn look_at_store(store: &Store) -> Result<Vec<Finding>> {
+    const AREA: &str = "store";
+    let path = store.path().display();
+    let key = match store.key_state()? {
+        KeyState::Fine => None,
+        KeyState::Missing => Some("is missing"),
+        KeyState::Mismatch => Some("is not the one that this database's values are sealed with"),
+    };
+    let mut findings: Vec<Finding> = key
+        .map(|what| {
+            Finding::new(
+                Severity::Error,
+                AREA,
+                format!("the device key beside {path} {what}: cards, phones and passwords do not open"),
+            )
+            .with_remedy("put device.key back from a copy, or accept the loss with `snova store accept-loss`")
+        })
+        .into_iter()
+        .collect();
+    for row in store.unreadable_rows()? {
+        let what =
+            format!("customer {}: a row of {} cannot be read; they are not greeted by it", row.customer, row.table);
+        let remedy = "put a copy of the data folder back, or erase and enrol them anew";
+        findings.push(Finding::new(Severity::Error, AREA, what).with_remedy(remedy));
+    }
+    match store.verify() {
+        Ok(()) if findings.is_empty() => {
+            let customers = store.customers()?.len();
+            findings.push(Finding::new(Severity::Ok, AREA, format!("{path} is whole; customers: {customers}")));
+        }
+        // What is said already is not said twice.
+        Err(error) if findings.is_empty() || error.is_damage() => {
+            findings.push(Finding::from_text(Severity::Error, AREA, &error.to_string()));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    Ok(findings)
 }
 
 /// Whether the data folder could be made, found out without leaving anything.
@@ -238,11 +276,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.device.data_dir = dir.path().join("data");
-        assert_eq!(store(&config).severity, Severity::Note);
+        assert_eq!(store(&config)[0].severity, Severity::Note);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         std::fs::write(dir.path().join("file"), b"x").unwrap();
         config.device.data_dir = dir.path().join("file/data");
-        let found = store(&config);
+        let found = &store(&config)[0];
         assert_eq!(found.severity, Severity::Error, "{found}");
         assert!(found.remedy.is_some());
     }
