@@ -303,3 +303,16 @@ async fn what_would_be_sent_can_be_seen_and_holds_no_secret() {
     assert!(shown.starts_with("POST /0/odata/$batch") && shown.contains(&visit.key.to_string()), "{shown}");
     assert!(!shown.contains("secret") && bench.server.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_filter_that_nobody_heeds_takes_no_other_customers_id_away() {
+    let (mut bench, _) = site_with(|fake| fake.ignores_filters = true, |config| config).await;
+    let (own, other) = (uuid::Uuid::from_u128(7), uuid::Uuid::from_u128(8));
+    let ours = add(&bench, FakeContact { external_id: own.to_string(), ..ivan() });
+    let others = add(&bench, FakeContact { external_id: other.to_string(), ..ivan() });
+    let gone = Forgotten { key: own, customer: CustomerId(own), contact: None, visits: Vec::new() };
+    // Whether the field was emptied is looked up too, and where nothing can be looked up that is said.
+    let _ = bench.connector.forget(&gone).await;
+    let of = |id: &str| bench.server.crm.lock().unwrap().contact(id).unwrap().external_id;
+    assert_eq!((of(&ours), of(&others)), (String::new(), other.to_string()));
+}

@@ -122,6 +122,8 @@ pub struct FakeCreatio {
     pub max_rows: usize,
     /// Each such insert of an activity is written and reported as failed; zero never.
     pub lies_each: usize,
+    /// Filters are read and heeded by nobody, as that of a value in the wrong form.
+    pub ignores_filters: bool,
     /// Activities are saved without their contact, and that is called a success.
     pub drops_contact: bool,
     pub most_per_second: usize,
@@ -152,6 +154,7 @@ impl Default for FakeCreatio {
             net_framework: true,
             max_rows: 20_000,
             lies_each: 9,
+            ignores_filters: false,
             drops_contact: false,
             most_per_second: 40,
         }
