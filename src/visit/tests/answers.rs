@@ -41,6 +41,12 @@ fn not_them_of_both_tills_voids_the_visit() {
     let visit = open_at_both(&mut shop);
     shop.say_at(2, visit, Verdict::No);
     assert_eq!(told(&shop.say_at(1, visit, Verdict::No), visit), ["rejected"]);
+
+    let mut shop = Shop::new();
+    let visit = open_at_both(&mut shop);
+    shop.say_at(2, visit, Verdict::Yes);
+    shop.say_at(2, visit, Verdict::No);
+    assert_eq!(told(&shop.say_at(1, visit, Verdict::No), visit), ["rejected"], "their last word holds");
 }
 
 #[test]
@@ -59,7 +65,30 @@ fn a_visit_that_a_card_or_a_cashier_vouches_for_outlives_a_mistake_at_another_ti
         shop.say_at(1, visit, Verdict::Yes);
         visit
     };
-    for begin in [by_card as fn(&mut Shop) -> VisitId, by_yes] {
+    let by_face_and_card = |shop: &mut Shop| {
+        shop.show(2_000, &[(1, is(1))]);
+        shop.enter(1).0
+    };
+    let by_question = |shop: &mut Shop| {
+        let question = suggested(&shop.show(2_000, &[(1, maybe(&[1]))]));
+        shop.say_at(1, question, Verdict::Yes);
+        question
+    };
+    let by_question_later = |shop: &mut Shop| {
+        let (visit, _) = opened(&shop.show(2_000, &[(1, is(1))]))[0];
+        shop.show(5_000, &[]);
+        let question = suggested(&shop.show(2_000, &[(2, maybe(&[1]))]));
+        shop.say_at(1, question, Verdict::Yes);
+        visit
+    };
+    let by_other = |shop: &mut Shop| {
+        let (visit, _) = opened(&shop.show(2_000, &[(1, is(2))]))[0];
+        shop.say_at(1, visit, Verdict::Other(customer(1)));
+        visit
+    };
+    let ways: [fn(&mut Shop) -> VisitId; 6] =
+        [by_card, by_yes, by_face_and_card, by_question, by_question_later, by_other];
+    for begin in ways {
         let mut shop = Shop::new();
         let visit = begin(&mut shop);
         shop.show(125_000, &[]);
@@ -84,6 +113,23 @@ fn another_customer_at_a_second_till_has_a_visit_of_their_own_there() {
     let (theirs, _) = shop.enter_at(3, 2);
     let events = shop.say_at(2, visit, Verdict::Other(customer(2)));
     assert_eq!((told(&events, visit), told(&events, theirs)), (vec!["left"], vec!["shown too"]));
+
+    let mut shop = Shop::new();
+    let visit = open_at_both(&mut shop);
+    shop.say_at(2, visit, Verdict::Done);
+    let (theirs, _) = opened(&shop.say_at(2, visit, Verdict::Other(customer(2))))[0];
+    assert_eq!(told(&shop.say_at(2, theirs, Verdict::Done), theirs), ["left"], "named anew they are shown anew");
+}
+
+#[test]
+fn another_customer_is_held_by_the_card_that_was_taken_for_someone_elses() {
+    let mut shop = Shop::new();
+    let (theirs, _) = opened(&shop.show(2_000, &[(1, is(2))]))[0];
+    shop.show(5_000, &[]);
+    let (visit, _) = shop.enter(1);
+    let events = shop.say_at(1, visit, Verdict::Other(customer(2)));
+    assert_eq!((told(&events, visit), told(&events, theirs)), (vec!["rejected"], vec!["returned"]));
+    assert_eq!(shop.show(60_000, &[]), []);
 }
 
 #[test]
@@ -162,5 +208,6 @@ fn done_with_one_customer_does_not_hide_another_to_whom_the_face_turns_out_to_be
     let mut shop = Shop::new();
     let (visit, _) = opened(&shop.show(3_000, &[(1, is(1))]))[0];
     shop.say(visit, Verdict::Done);
+    assert_eq!(shop.show(1_000, &[(1, maybe(&[2]))]), [], "a worse look is no news");
     assert_eq!(opened(&shop.show(1_000, &[(1, is(2))])).len(), 1);
 }

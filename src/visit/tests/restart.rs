@@ -76,7 +76,9 @@ fn a_card_given_before_the_restart_is_still_a_card() {
     assert_eq!(shop.visits.customers(), [(customer(1), true)]);
     shop.show_at(2_000, &[(2, &[(1, is(1))])]);
     assert_eq!(told(&shop.say_at(2, FIRST, Verdict::No), FIRST), ["gone"], "and vouches for the visit");
-    let mut shop = restarted([resumed(FIRST, 200)]);
-    shop.show_at(2_000, &[(2, &[(1, is(1))])]);
-    assert_eq!(told(&shop.say_at(2, FIRST, Verdict::No), FIRST), ["rejected"], "a match alone does not");
+    for (how, told_of_it) in [(HowKnown::Confirmed, "gone"), (HowKnown::Match, "rejected")] {
+        let mut shop = restarted([Resumed { how, ..resumed(FIRST, 200) }]);
+        shop.show_at(2_000, &[(2, &[(1, is(1))])]);
+        assert_eq!(told(&shop.say_at(2, FIRST, Verdict::No), FIRST), [told_of_it], "a match alone does not");
+    }
 }

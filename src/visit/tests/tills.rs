@@ -80,6 +80,29 @@ fn the_window_runs_from_their_leaving_not_from_the_tick_that_noticed_it() {
 }
 
 #[test]
+fn the_window_runs_from_the_last_leaving_of_several() {
+    let mut shop = Shop::new();
+    let (visit, _) = opened(&shop.show_at(2_000, &[(1, &[(1, is(1))]), (2, &[(2, is(1))])]))[0];
+    shop.show_at(2_000, &[(2, &[(2, is(1))])]);
+    shop.now_ms += 290_000;
+    assert_eq!(left(&shop.show(11_900, &[])), [(visit, till(1), false), (visit, till(2), true)]);
+    assert!(matches!(shop.show(1_000, &[])[..], [VisitEvent::Closed { .. }]));
+}
+
+#[test]
+fn faces_that_have_gone_are_not_kept() {
+    let mut shop = Shop::new();
+    for track in 0..1_000 {
+        shop.show(500, &[(2 * track, is(1)), (2 * track + 1, maybe(&[2]))]);
+    }
+    let visits = &shop.visits;
+    let of_stays = visits.stays.iter().flat_map(Stay::presences).map(|(_, presence)| presence.tracks.len()).sum();
+    let of_questions: usize = visits.questions.iter().map(|question| question.tracks.len()).sum();
+    let kept: [usize; 3] = [of_stays, of_questions, visits.arrivals.len()];
+    assert!(kept.iter().all(|kept| (1..=12).contains(kept)), "{kept:?}");
+}
+
+#[test]
 fn a_card_given_at_a_second_till_goes_on_with_the_visit_and_holds_there_only() {
     let mut shop = Shop::new();
     let (visit, _) = opened(&shop.show(2_000, &[(1, is(1))]))[0];
