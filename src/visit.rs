@@ -31,7 +31,6 @@ const REFUSAL: Duration = Duration::from_secs(30);
 
 /// Since when a live track has been here, and when it was last seen.
 struct Arrival {
-    counter: CounterId,
     since: Monotonic,
     seen_at: Monotonic,
 }
@@ -77,7 +76,7 @@ impl Visits {
         let mut events = self.pass(now);
         for sighting in sightings {
             debug_assert_eq!(sighting.counter, *counter);
-            let dwelt = self.arrive(counter, sighting) >= self.config.dwell;
+            let dwelt = self.arrive(sighting) >= self.config.dwell;
             let look = Look { now, counter, track: sighting.track, dwelt };
             match &sighting.decision {
                 Decision::Match(candidate) => self.matched(look, candidate.customer, mint, &mut events),
@@ -152,8 +151,6 @@ impl Visits {
     /// The counter is no longer configured: whoever is there leaves it.
     pub fn close_counter(&mut self, now: Monotonic, counter: &CounterId) -> Vec<VisitEvent> {
         let merge = self.config.merge;
-        self.refused.retain(|r| r.counter != *counter);
-        self.arrivals.retain(|_, arrival| arrival.counter != *counter);
         let mut events: Vec<VisitEvent> =
             self.questions.extract_if(.., |q| q.counter == *counter).map(|question| question.left()).collect();
         events.extend(self.stays.iter_mut().filter_map(|stay| stay.leave(now, counter, merge)));
@@ -209,10 +206,9 @@ impl Visits {
     }
 
     /// Notes that a track is here; how long it has been.
-    fn arrive(&mut self, counter: &CounterId, sighting: &Sighting) -> Duration {
+    fn arrive(&mut self, sighting: &Sighting) -> Duration {
         let seen_at = sighting.seen_at;
-        let new = || Arrival { counter: counter.clone(), since: seen_at, seen_at };
-        let arrival = self.arrivals.entry(sighting.track).or_insert_with(new);
+        let arrival = self.arrivals.entry(sighting.track).or_insert(Arrival { since: seen_at, seen_at });
         arrival.seen_at = seen_at;
         seen_at.since(arrival.since)
     }
@@ -342,7 +338,7 @@ impl Visits {
     fn take_from_others(&mut self, look: Look<'_>, now_of: Option<CustomerId>) {
         for stay in self.stays.iter_mut().filter(|stay| Some(stay.customer) != now_of) {
             if let Some(presence) = stay.at_mut(look.counter) {
-                presence.tracks.retain(|track, by| *track != look.track || *by == By::Word);
+                presence.tracks.remove(&look.track);
             }
         }
     }

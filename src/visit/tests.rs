@@ -88,14 +88,16 @@ impl Shop {
     }
 
     fn say(&mut self, visit: VisitId, answer: Verdict) -> Option<Vec<VisitEvent>> {
-        let now = self.now();
-        self.visits.answer(now, None, visit, answer, &mut minter(&mut self.minted))
+        self.answer(None, visit, answer)
     }
 
     fn say_at(&mut self, at: u8, visit: VisitId, answer: Verdict) -> Vec<VisitEvent> {
-        let now = self.now();
-        let events = self.visits.answer(now, Some(&till(at)), visit, answer, &mut minter(&mut self.minted));
-        events.expect("the visit is in the box")
+        self.answer(Some(at), visit, answer).expect("the visit is in the box")
+    }
+
+    fn answer(&mut self, at: Option<u8>, visit: VisitId, answer: Verdict) -> Option<Vec<VisitEvent>> {
+        let (now, at) = (self.now(), at.map(till));
+        self.visits.answer(now, at.as_ref(), visit, answer, &mut minter(&mut self.minted))
     }
 }
 

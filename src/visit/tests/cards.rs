@@ -130,4 +130,41 @@ fn a_refused_name_is_believed_when_their_card_is_entered() {
     shop.say(wrong, Verdict::No);
     let (visit, events) = shop.enter(1);
     assert_eq!(told(&events, visit), ["entered"]);
+    shop.show(2_000, &[(2, is(1))]);
+    assert_eq!(told(&shop.show(3_000, &[]), visit), ["gone"], "and so is their face");
+}
+
+#[test]
+fn the_next_card_ends_the_hold_of_somebody_in_sight_and_their_absence_tells() {
+    let mut shop = Shop::new();
+    let (visit, _) = opened(&shop.show(2_000, &[(1, is(1))]))[0];
+    shop.enter(1);
+    assert!(shop.visits.is_entered(visit));
+    shop.show(300, &[(2, is(1))]);
+    let (_, events) = shop.enter(2);
+    assert!(told(&events, visit).is_empty(), "{events:?}");
+    assert!(shop.show(2_300, &[]).is_empty());
+    assert_eq!(told(&shop.show(300, &[]), visit), ["gone"]);
+}
+
+#[test]
+fn a_hold_that_is_shorter_than_an_absence_takes_nobody_away_who_was_just_seen() {
+    let mut shop = Shop::new();
+    let config = VisitConfig { card_hold: Duration::from_secs(1), ..VisitConfig::default() };
+    shop.visits.reconfigure(config);
+    shop.show(900, &[]);
+    shop.enter(1);
+    shop.show(300, &[(1, is(1))]);
+    assert_eq!(shop.show(2_300, &[]), []);
+    assert_eq!(shop.show(300, &[]).len(), 1);
+}
+
+#[test]
+fn a_frame_older_than_the_card_turns_no_time_back() {
+    let mut shop = Shop::new();
+    shop.now_ms = 1_000;
+    let (visit, _) = shop.enter(1);
+    shop.now_ms = 900;
+    shop.show(100, &[(1, is(1))]);
+    assert_eq!(shop.visits.present(), [(visit, Monotonic::from_millis(1_000))]);
 }
