@@ -171,7 +171,7 @@ async fn the_date_of_every_answer_of_a_crm_is_heard() {
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.expect("a caller");
         let mut asked = [0; 4096];
-        connection.read(&mut asked).await.expect("a request");
+        assert!(connection.read(&mut asked).await.expect("a request") > 0);
         let answer = format!("HTTP/1.1 404 Not Found\r\nDate: {date}\r\nContent-Length: 2\r\n\r\nno");
         connection.write_all(answer.as_bytes()).await.expect("it listens");
     });
