@@ -12,6 +12,8 @@ mod command_line;
 mod http_client;
 #[path = "support/running_service.rs"]
 mod running_service;
+#[path = "support/trace_log.rs"]
+mod trace_log;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -111,6 +113,7 @@ fn events_of(dir: &Path, visit: VisitId) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_box_that_wakes_up_in_the_past_greets_its_regulars_keeps_their_visits_and_says_what_is_wrong() {
+    let log = trace_log::log_file();
     let data = tempfile::tempdir().expect("a temporary folder");
     let store = open_store(data.path());
     let regular = EnrolRequest { identifiers: vec![Identifier::card("4820000123456").expect("a card")], ..ivan() };
@@ -136,6 +139,9 @@ async fn a_box_that_wakes_up_in_the_past_greets_its_regulars_keeps_their_visits_
     until("the courier has tried", || store.sync_state().is_ok_and(|state| state.error_class.is_some())).await;
     assert_eq!(events_of(data.path(), waits), ["visit"], "neither deleted nor taken back");
 
+    let said = std::fs::read_to_string(log).expect("the log");
+    let said: Vec<&str> = said.lines().filter(|line| line.contains("the clock says 2021-01-01T")).collect();
+    assert!(said.len() == 1 && said[0].contains("run `snova clock accept`"), "once, with what to do: {said:?}");
     wall.set_right();
     until("the trouble is over", || !troubles.holds(Trouble::Clock)).await;
     service.stop().await.expect("it stops in order");
@@ -171,7 +177,7 @@ async fn the_date_of_every_answer_of_a_crm_is_heard() {
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.expect("a caller");
         let mut asked = [0; 4096];
-        connection.read(&mut asked).await.expect("a request");
+        assert!(connection.read(&mut asked).await.expect("a request") > 0);
         let answer = format!("HTTP/1.1 404 Not Found\r\nDate: {date}\r\nContent-Length: 2\r\n\r\nno");
         connection.write_all(answer.as_bytes()).await.expect("it listens");
     });

@@ -125,3 +125,101 @@ fn differs(kept: &Kept, so: &Kept) -> bool {
     let times = [(kept.floor, so.floor), (kept.believed, so.believed), (kept.heard, so.heard)];
     so.floor < kept.floor || times.into_iter().any(|(kept, so)| moved(kept, so)) || boot(kept) != boot(so)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SimulatedClock, TrustedClock, release_time};
+    use crate::shutdown;
+    use crate::store::StoreConfig;
+    use crate::vault::Seal;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        hands: Arc<SimulatedClock>,
+        store: Arc<Store>,
+        troubles: Troubles,
+        timekeeper: Timekeeper,
+    }
+
+    fn noon() -> Timestamp {
+        "2027-05-12T12:00:00Z".parse().unwrap()
+    }
+
+    impl Bench {
+        fn at(wall: Timestamp, synchronised: bool) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
+            let hands = Arc::new(SimulatedClock::starting_at(wall));
+            hands.set_synchronised(synchronised);
+            let clock = Arc::new(TrustedClock::new(Arc::clone(&hands) as Arc<dyn Clock>, Kept::default()));
+            let (troubles, (_, stop)) = (Troubles::default(), shutdown::channel());
+            let keeper = Keeper {
+                store: Arc::clone(&store),
+                clock,
+                metrics: Arc::new(Metrics::new()),
+                troubles: troubles.clone(),
+                stop,
+            };
+            Self { _dir: dir, hands, store, troubles, timekeeper: Timekeeper::of(&keeper) }
+        }
+
+        /// Looks each minute for so long, and gives what is on the disk then.
+        fn look_for(&mut self, minutes: u32) -> Option<Timestamp> {
+            for _ in 0..minutes {
+                self.hands.advance(MINUTE);
+                self.timekeeper.look(self.hands.monotonic());
+            }
+            self.store.floor().unwrap().floor
+        }
+    }
+
+    #[test]
+    fn the_floor_is_written_at_the_start_then_once_an_hour_and_at_the_stop() {
+        let mut bench = Bench::at(noon(), true);
+        let first = bench.look_for(1);
+        assert_eq!(first, Some(noon() + MINUTE));
+        assert_eq!(bench.look_for(59), first, "not within the hour");
+        assert_eq!(bench.look_for(1), Some(noon() + 61 * MINUTE));
+        bench.hands.advance(20 * MINUTE);
+        bench.timekeeper.keep(bench.hands.monotonic());
+        assert_eq!(bench.store.floor().unwrap().floor, Some(noon() + 81 * MINUTE));
+    }
+
+    #[test]
+    fn a_floor_that_was_lowered_is_written_at_once() {
+        let mut bench = Bench::at(noon(), true);
+        bench.look_for(1);
+        bench.hands.step_wall(noon() - 5 * MINUTE);
+        assert_eq!(bench.look_for(1), Some(noon() - 4 * MINUTE));
+    }
+
+    #[test]
+    fn the_clock_is_a_trouble_for_as_long_as_it_cannot_be_right() {
+        let mut bench = Bench::at(Timestamp::UNIX_EPOCH, false);
+        assert!(bench.look_for(1) >= Some(release_time()));
+        assert!(bench.troubles.holds(Trouble::Clock));
+        bench.hands.step_wall(noon());
+        bench.look_for(1);
+        assert!(!bench.troubles.holds(Trouble::Clock));
+    }
+
+    #[test]
+    fn the_owners_word_is_followed_once() {
+        let mut bench = Bench::at(noon(), false);
+        bench.look_for(1);
+        bench.hands.step_wall(noon() + 300 * MINUTE);
+        bench.look_for(1);
+        assert!(bench.troubles.holds(Trouble::Clock), "it was set by five hours");
+        let word = Kept { accepted: Some(noon()), ..bench.store.floor().unwrap() };
+        bench.store.accept_clock(&word).unwrap();
+        bench.look_for(1);
+        assert!(!bench.troubles.holds(Trouble::Clock));
+        // The same word is no word about what comes later.
+        bench.hands.step_wall(noon() + 900 * MINUTE);
+        bench.look_for(2);
+        assert!(bench.troubles.holds(Trouble::Clock));
+    }
+}
