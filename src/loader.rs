@@ -70,11 +70,14 @@ pub struct Whole {
 }
 
 impl Loader {
-    /// Reads everything once.
+    /// Reads everything once. A database that cannot be read for what it is gives nobody for now: it is tried again.
     pub fn new(parts: LoaderParts) -> Result<Self, StoreError> {
         let mut loader = Self { parts, loaded: Loaded::default(), failing: false };
-        let whole = loader.read(loader.parts.pack.clone())?;
-        loader.use_whole(whole);
+        match loader.read(loader.parts.pack.clone()) {
+            Ok(whole) => loader.use_whole(whole),
+            Err(error) if error.is_unreadable() => loader.look(),
+            Err(error) => return Err(error),
+        }
         Ok(loader)
     }
 

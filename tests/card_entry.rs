@@ -21,7 +21,7 @@ use std::time::Duration;
 use browser::Browser;
 use serde_json::json;
 use snova::customer::{Identifier, Purpose, Verdict};
-use snova::greeter::{CounterState, EntryError, Present};
+use snova::greeter::{CounterState, EntryError, EntryTaken, Present};
 use snova::i18n::Language;
 use web_box::{SOON, TestBox, in_language, ivan, name, nobody, perhaps, visit, with};
 
@@ -94,6 +94,25 @@ async fn a_scan_anywhere_on_the_page_is_an_entry_and_answers_no_question() {
     browser.press(ENTER).await;
     assert_eq!(shop.hear(Ok(())).await, (visit(4), Verdict::Yes), "a key by itself answers still");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_is_asked_for_again_under_the_same_key() {
+    let (mut shop, browser) = page_showing(nobody()).await;
+    browser.press(&format!("{CODE}{ENTER}")).await;
+    // Nobody answers the first: the box was slow, or the answer was lost on its way.
+    let first = shop.entries.recv().await.unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(8), shop.entries.recv()).await.unwrap().unwrap();
+    assert_eq!((again.entered.as_str(), again.key), (CODE, first.key));
+    assert!(first.key.is_some());
+    again.reply.send(Ok(EntryTaken { visit: visit(1), recorded: false })).unwrap();
+    browser.wait_until(&format!("{SAID} === ''"), SOON).await;
+    browser.press(&format!("{CODE}{ENTER}")).await;
+    let other = shop.entries.recv().await.unwrap();
+    assert_ne!(other.key, first.key, "the same card given again is another entry");
+    other.reply.send(Ok(EntryTaken { visit: visit(1), recorded: true })).unwrap();
+    assert!(shop.entries.try_recv().is_err());
     shop.stop().await;
 }
 

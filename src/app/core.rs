@@ -22,10 +22,10 @@ use super::watch::Seen;
 use super::{CoreParts, Settings, Supervision};
 use crate::clock::{Clock, Monotonic};
 use crate::gallery::{Gallery, GalleryHandle};
-use crate::greeter::{Answer, Counters, Desk, DeskParts, Entry};
+use crate::greeter::{Answer, Counters, Desk, DeskConfig, DeskParts, Entry};
 use crate::loader::{Loader, LoaderParts, PackName, Whole};
 use crate::shutdown::{self, Shutdown, Stopper};
-use crate::store::{Store, visit_writer};
+use crate::store::{Store, StoreError, visit_writer};
 use crate::telemetry::Metrics;
 use crate::vision::PackFacts;
 
@@ -77,10 +77,7 @@ impl Core {
     pub fn start(settings: &Settings, pack: &PackFacts, parts: CoreParts) -> Result<Self> {
         let CoreParts { store, clock, metrics, supervision, troubles } = parts;
         let desk_config = settings.desk.clone();
-        let left_open = store.close_left_open(desk_config.visit.merge.max(desk_config.grace))?;
-        if left_open > 0 {
-            tracing::info!(visits = left_open, "visits left open by the last run are closed");
-        }
+        close_left_open(&store, &desk_config)?;
         let (failed, asked) = Failure::new();
         let started = clock.monotonic();
         let (changes, changed) = channel();
@@ -107,8 +104,9 @@ impl Core {
             desk.take_change(started, change);
         }
         let boot = clock.since_boot();
-        desk.take_up(started, store.visits_to_take_up(clock.wall(), boot.as_ref(), merge)?);
-        desk.remember_entries(store.recent_entries(ENTRIES)?);
+        let left = store.visits_to_take_up(clock.wall(), boot.as_ref(), merge);
+        desk.take_up(started, unless_unreadable(left)?);
+        desk.remember_entries(unless_unreadable(store.recent_entries(ENTRIES))?);
 
         let outbox = Outbox::new(&store, &clock, settings.crm.target.as_str());
         let (report, crm_trouble) = Report::new(outbox, &metrics);
@@ -267,6 +265,26 @@ impl Core {
 
     fn lock_loader(&self) -> std::sync::MutexGuard<'_, Loader> {
         self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the visits that a crash cut off.
+fn close_left_open(store: &Store, desk: &DeskConfig) -> Result<(), StoreError> {
+    let left_open = unless_unreadable(store.close_left_open(desk.visit.merge.max(desk.grace)))?;
+    if left_open > 0 {
+        tracing::info!(visits = left_open, "visits left open by the last run are closed");
+    }
+    Ok(())
+}
+
+/// Nothing, where the database is not what it should be: the service comes up all the same, and says so.
+fn unless_unreadable<T: Default>(read: Result<T, StoreError>) -> Result<T, StoreError> {
+    match read {
+        Err(error) if error.is_unreadable() => {
+            tracing::error!(%error, "the service starts without what the database knows");
+            Ok(T::default())
+        }
+        read => read,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::visit::VisitEvent;
 /// The longest an answer waits, and the grain of absences.
 const TICK: Duration = Duration::from_millis(20);
 /// An entry is answered at the latest after so long, whatever the disk does.
-const ANSWER_ENTRY: Duration = Duration::from_millis(1500);
+const ANSWER_ENTRY: Duration = Duration::from_millis(1200);
 /// How often slow gauges are refreshed.
 const REFRESH_GAUGES: Duration = Duration::from_secs(5);
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Known, SeenAt, Store, StoreError, VisitRecord};
+use super::{Known, SeenAt, Store, StoreError, VisitRecord, lock};
 use crate::clock::{Clock, Days, Monotonic, WallTime};
 use crate::customer::{CustomerId, Verdict, VisitId};
 
@@ -339,6 +339,9 @@ impl Writer {
     fn fail(&self, error: &StoreError) {
         self.fare.failures.fetch_add(1, Ordering::AcqRel);
         self.fare.unreadable.store(error.is_unreadable(), Ordering::Release);
+        if error.is_unreadable() {
+            self.store.forget_pages();
+        }
         if !self.fare.failing.swap(true, Ordering::AcqRel) {
             tracing::warn!(%error, "visits are shown but cannot be recorded; they are kept in memory and tried again");
         }
@@ -380,5 +383,16 @@ impl Writer {
             }
         }
         Ok(Done::default())
+    }
+}
+
+impl Store {
+    /// What was read from a failing disk is read again by the next call, not remembered.
+    fn forget_pages(&self) {
+        for connection in [&self.writer, &self.reader] {
+            if let Err(error) = lock(connection).execute_batch("PRAGMA shrink_memory") {
+                tracing::debug!(%error, "the pages in memory stay");
+            }
+        }
     }
 }
