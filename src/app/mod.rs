@@ -245,7 +245,7 @@ fn heartbeat(
             |state: &camera::CameraState| matches!(state, camera::CameraState::Live | camera::CameraState::Ended);
         Heartbeat {
             device: device.clone(),
-            // Minted when the first courier began, before anything asks.
+            // None where the store cannot be used: the centre then hears of that by the rest.
             box_id: store.box_id(at.at).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at,
