@@ -267,7 +267,7 @@ fn schema(dir: &Path) -> Vec<(String, String)> {
         .prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
         .expect("a schema");
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("readable");
-    let plain = |sql: String| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = |sql: String| sql.split_whitespace().collect::<String>();
     rows.map(|row| row.map(|(name, sql)| (name, plain(sql)))).collect::<Result<_, _>>().expect("texts")
 }
 

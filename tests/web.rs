@@ -249,6 +249,8 @@ async fn health_is_good_news_only_when_the_box_does_its_work() {
                 "oldest_age_s": 90,
                 "dead": 0,
                 "unlinked": 0,
+                "held": 0,
+                "debts": 0,
                 "last_success": "2026-05-12T11:06:40Z",
                 "error_class": null,
                 "error": null,

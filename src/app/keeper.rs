@@ -175,3 +175,41 @@ impl Chore {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SimulatedClock, WallTime};
+    use crate::store::StoreConfig;
+    use crate::vault::Seal;
+
+    struct Doubtful(SimulatedClock, Trust);
+
+    impl Clock for Doubtful {
+        fn monotonic(&self) -> Monotonic {
+            self.0.monotonic()
+        }
+        fn wall(&self) -> WallTime {
+            self.0.wall()
+        }
+        fn trust(&self) -> Trust {
+            self.1
+        }
+    }
+
+    #[test]
+    fn old_visits_are_removed_at_night_alone_and_under_a_clock_that_can_be_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
+        let is_night = |time: &str, trust| {
+            let clock = Arc::new(Doubtful(SimulatedClock::starting_at(time.parse().unwrap()), trust));
+            let (_stopper, stop) = crate::shutdown::channel();
+            let time_zone = TimeZone::get("Europe/Kyiv").unwrap();
+            Keeper { store: Arc::clone(&store), clock, stop, time_zone, keep_visits_days: Some(1) }.is_night()
+        };
+        // Two hours east of UTC in winter.
+        let times = ["2026-03-02T00:59:00Z", "2026-03-02T01:00:00Z", "2026-03-02T02:59:00Z", "2026-03-02T03:00:00Z"];
+        assert_eq!(times.map(|time| is_night(time, Trust::Plausible)), [false, true, true, false]);
+        assert!(!is_night(times[1], Trust::Ahead));
+    }
+}

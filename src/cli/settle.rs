@@ -3,7 +3,7 @@
 //! What is owed is `crate::store`'s to know, how it is brought `crate::sync`'s.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -109,7 +109,7 @@ fn bring(debt: &Debt, settings: &CrmSettings, store: &Arc<Store>, config: &Confi
         return Ok(Outcome::Done);
     };
     let said = store.sync_state_of(debt.target)?.error.unwrap_or_else(|| "it is not due yet".to_owned());
-    out::line(format_args!("{}", in_words(&left)));
+    out::line(in_words(&left));
     out::line(format_args!("not all could be brought: {said}"));
     Ok(Outcome::Warnings)
 }
@@ -117,8 +117,8 @@ fn bring(debt: &Debt, settings: &CrmSettings, store: &Arc<Store>, config: &Confi
 fn sign_off(debt: &Debt, yes: bool, store: &Arc<Store>) -> Result<Outcome> {
     if !yes {
         ensure!(std::io::stdin().is_terminal(), "somebody must say yes to this: run it on a terminal, or give --yes");
-        print!("{}\nGive that up for good? [y/N] ", in_words(debt));
-        std::io::stdout().flush()?;
+        out::line(in_words(debt));
+        out::line("Give that up for good? [y/N]");
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -195,5 +195,38 @@ impl Secrets for Asked {
     fn keep(&self, name: &str, value: &str) -> Result<(), String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.to_owned());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreConfig;
+    use crate::vault::Seal;
+
+    fn debt(identity: &str) -> Debt {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap();
+        let target = store.current_target().unwrap();
+        Debt { target, identity: identity.to_owned(), records: 3, contacts: 0, in_doubt: 1, events: Vec::new() }
+    }
+
+    #[test]
+    fn a_debt_is_said_with_its_place_and_the_way_to_settle_it() {
+        let said = in_words(&debt("bitrix24 https://pilot.bitrix24.ru"));
+        assert!(
+            said.starts_with("3 records, 1 visits in doubt in pilot.bitrix24.ru can no longer be taken back: "),
+            "{said}"
+        );
+        assert!(said.contains("`snova sync settle --target pilot.bitrix24.ru`"), "{said}");
+    }
+
+    #[test]
+    fn a_crm_is_meant_by_its_whole_name_or_by_a_part_that_only_it_has() {
+        let all = || vec![debt("bitrix24 https://a.example"), debt("bitrix24 https://a.example/two")];
+        assert_eq!(owed("two", all()).unwrap().identity, "bitrix24 https://a.example/two");
+        assert_eq!(owed("bitrix24 https://a.example", all()).unwrap().identity, "bitrix24 https://a.example");
+        assert!(owed("a.example", all()).unwrap_err().to_string().contains("several"));
+        assert!(owed("b.example", all()).unwrap_err().to_string().contains("nothing is owed"));
     }
 }

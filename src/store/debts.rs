@@ -36,8 +36,8 @@ impl Store {
     pub fn debts(&self) -> Result<Vec<Debt>, StoreError> {
         self.read(|tx| {
             let sql = format!(
-                "SELECT o.target, t.identity, o.kind, o.event, o.sealed FROM outbox o JOIN targets t ON t.id = o.target
-                 WHERE {OWED} ORDER BY o.target, o.seq"
+                "SELECT o.target, t.identity, o.kind, o.event, o.sealed
+                 FROM (SELECT * FROM outbox WHERE {OWED}) o JOIN targets t ON t.id = o.target ORDER BY o.target, o.seq"
             );
             let mut statement = tx.prepare_cached(&sql)?;
             let mut rows = statement.query([])?;

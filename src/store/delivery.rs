@@ -90,13 +90,7 @@ impl Store {
                 held::carry_out(tx, ask, fact, becomes)?;
             }
             let mut claimed = Vec::new();
-            for waiting in next(tx, ask)? {
-                if waiting.kind == "visit"
-                    && let Some(becomes) = held::verdict(tx, ask, waiting.customer, waiting.attempts)?
-                {
-                    held::carry_out(tx, ask, waiting.seq, becomes)?;
-                    continue;
-                }
+            for waiting in allowed(tx, ask)? {
                 let entry = waiting.claimed(self, tx, ask.target)?;
                 if let Task::Visit(_) = entry.task {
                     let sent = waiting.sent(entry.contact.clone());
@@ -204,6 +198,24 @@ fn next(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
         }
     }
     Ok(waiting)
+}
+
+/// The events that may be claimed, once what no consent covers is out of the way.
+fn allowed(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
+    loop {
+        let waiting = next(tx, ask)?;
+        let mut refused = false;
+        for visit in waiting.iter().filter(|waiting| waiting.kind == "visit") {
+            if let Some(becomes) = held::verdict(tx, ask, visit.customer, visit.attempts)? {
+                held::carry_out(tx, ask, visit.seq, becomes)?;
+                refused = true;
+            }
+        }
+        // Each round has fewer.
+        if !refused {
+            return Ok(waiting);
+        }
+    }
 }
 
 fn waiting_of(row: &Row<'_>) -> Result<Waiting, Fault> {

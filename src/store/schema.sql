@@ -2,12 +2,13 @@
 -- Personal values stand only in columns named `sealed`, closed by the vault.
 
 -- `changed`: the count of `upkeep.gallery` when anything of them last changed, which is what a gallery must read anew.
+-- `past_visits`: those that count and whose rows were too old to be kept; `past_last_visit`: when the last of them began.
 CREATE TABLE customers (
     id          BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
     sealed      BLOB NOT NULL, -- name, manners, language, tier, note
     enrolled_at INTEGER NOT NULL,
     changed INTEGER NOT NULL DEFAULT 0,
-    past_visits INTEGER NOT NULL DEFAULT 0, -- those that count and whose rows were too old to be kept
+    past_visits INTEGER NOT NULL DEFAULT 0,
     past_last_visit INTEGER
 ) STRICT;
 CREATE INDEX customers_changed ON customers (changed);

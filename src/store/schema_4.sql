@@ -142,7 +142,7 @@ DELETE FROM sqlite_sequence WHERE name = 'facts';
 INSERT INTO sqlite_sequence (name, seq) SELECT 'facts', seq FROM sqlite_sequence WHERE name = 'outbox_3';
 -- The taking back, under an id of its own: the time and the version of the visit's, and another end.
 INSERT INTO facts (id, kind, customer, visit, about, at, deliver_after)
-    SELECT substr(event, 1, 9) || randomblob(7), 'correction', customer, visit, event, created_at, deliver_after
+    SELECT unhex(hex(substr(event, 1, 9)) || hex(randomblob(7))), 'correction', customer, visit, event, created_at, deliver_after
     FROM outbox_3 WHERE kind = 'visit_void' AND about IS NULL ORDER BY seq;
 INSERT INTO deliveries (fact, target, state, last_error_class, last_error)
     SELECT f.seq, 1, iif(o.state = 'sending', 'new', o.state), o.last_error_class, o.last_error
