@@ -48,7 +48,11 @@ async fn soak(length: Duration) {
             shop.reload(reloads);
         }
         let sample = Sample::of(shop.process(), began.elapsed(), shop.rows().len(), shop.database_bytes());
-        if samples.len() % 6 == 5 { report.line(&sample.to_string()) } else { report.raw(&sample.to_string()) }
+        if samples.len() % 6 == 5 {
+            report.line(&sample.to_string())
+        } else {
+            report.raw(&sample.to_string())
+        }
         samples.push(sample);
     }
     let shown = shop.close().await;

@@ -44,8 +44,9 @@ pub fn slope_kb_a_minute(samples: &[&Sample]) -> f64 {
     let n = samples.len() as f64;
     let point = |s: &&Sample| (s.at.as_secs_f64() / 60.0, s.anonymous_kb as f64);
     let (x, y) = samples.iter().map(point).fold((0.0, 0.0), |sum, p| (sum.0 + p.0 / n, sum.1 + p.1 / n));
-    let (xy, xx) = samples.iter().map(point).fold((0.0, 0.0), |sum, p| {
-        (sum.0 + (p.0 - x) * (p.1 - y), sum.1 + (p.0 - x) * (p.0 - x))
-    });
+    let (xy, xx) = samples
+        .iter()
+        .map(point)
+        .fold((0.0, 0.0), |sum, p| (sum.0 + (p.0 - x) * (p.1 - y), sum.1 + (p.0 - x) * (p.0 - x)));
     if xx > 0.0 { xy / xx } else { 0.0 }
 }

@@ -13,7 +13,7 @@ use crate::face::{Embedding, Similarity, fuse, wipe};
 
 /// Most customers of a segment. A change copies two segments at most besides what it adds; at 512 values a row that is
 /// 2 MB each.
-const MOST: usize = 1024;
+const MOST: usize = if cfg!(test) { 8 } else { 1024 };
 
 /// Some customers: their ids and fused templates, row by row.
 struct Segment {
@@ -283,18 +283,18 @@ mod tests {
 
     #[test]
     fn an_erased_template_is_in_no_later_gallery_and_the_others_are_shared() {
-        let everybody = (0..5_000u32).map(|n| (id(u128::from(n)), vec![face(n)]));
+        let everybody = (0..50u32).map(|n| (id(u128::from(n)), vec![face(n)]));
         let gallery = Gallery::build(4, everybody);
-        let erased = face(1_500);
+        let erased = face(15);
         let holds = |gallery: &Gallery| {
             gallery.segments.iter().any(|s| s.rows.chunks_exact(4).any(|row| row == erased.values()))
         };
-        let after = gallery.without(id(1_500));
+        let after = gallery.without(id(15));
         assert!(holds(&gallery) && !holds(&after), "not even as a row that no search sees");
         let shared = after.segments.iter().filter(|s| gallery.segments.iter().any(|old| Arc::ptr_eq(s, old))).count();
-        assert!(shared >= 3, "the segments of the others are not copied");
+        assert!(shared >= 5, "the segments of the others are not copied");
         let segment = Arc::downgrade(&gallery.segments[1]);
-        assert!(segment.upgrade().is_some_and(|s| s.places.contains_key(&id(1_500))));
+        assert!(segment.upgrade().is_some_and(|s| s.places.contains_key(&id(15))));
         drop(gallery);
         assert!(segment.upgrade().is_none(), "and it has left the memory with the last snapshot that had it");
     }
@@ -302,8 +302,8 @@ mod tests {
     #[test]
     fn a_long_run_of_changes_leaves_few_segments_and_nothing_removed() {
         let mut gallery = Gallery::empty(4);
-        for n in 0..6_000u32 {
-            gallery = gallery.with([(id(u128::from(n % 3_000)), vec![face(n)])]);
+        for n in 0..600u32 {
+            gallery = gallery.with([(id(u128::from(n % 300)), vec![face(n)])]);
             if n % 3 == 0 {
                 gallery = gallery.without(id(u128::from(n / 2)));
             }
