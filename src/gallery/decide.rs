@@ -21,8 +21,8 @@ pub struct DecisionConfig {
     /// Share of single shots that must have the same best candidate, in (0, 1].
     pub agreement: f64,
     /// How far another face must stand above the one that bears a name to take it over, as a difference of
-    /// similarities. The similarity of one face to one customer differs by a few hundredths from look to look, so
-    /// that of two alike the better one changes by chance; a stranger and the customer are further apart.
+    /// similarities. By default the same as `margin` and for its reason: a smaller difference between two
+    /// similarities does not tell who is who, and of two alike the better one would change from look to look.
     pub takeover: f32,
 }
 
