@@ -6,7 +6,7 @@ BIN := target/release/snova
 SAY = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup build test lint bench crash-test test-camera ready
+.PHONY: help run setup build test lint bench crash-test soak test-camera ready
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ crash-test: ready ## kill the program 40 times at each fake CRM while visits flo
 	$(CARGO) run --locked --quiet -- setup --tools run
 	$(SAY) 'killing'
 	SNOVA_CRASH_KILLS=$${SNOVA_CRASH_KILLS:-40} $(CARGO) test --locked --test crash_run -- --nocapture
+
+soak: setup ## run the program for an hour (SNOVA_SOAK_MINUTES) and watch its memory; SNOVA_SOAK_KEEP=FILE keeps the run
+	$(SAY) 'soaking'
+	SNOVA_SOAK_MINUTES=$${SNOVA_SOAK_MINUTES:-60} $(CARGO) bench --locked --bench soak
 
 test-camera: ready ## test USB cameras on a real driver in a virtual machine (optional; fetches about 150 MB)
 	tests/camera-vm/run.sh

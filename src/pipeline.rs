@@ -2,6 +2,8 @@
 //!
 //! No threads, no queue and no store are here: `crate::app` feeds frames in and carries sightings on.
 
+mod followed;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,11 @@ use image::RgbImage;
 
 use crate::clock::{Clock, Monotonic};
 use crate::customer::{Decision, Sighting, TrackId};
-use crate::face::{CameraId, Detection, Embedding, FaceChip, Frame, FrameError, QualityReason, Similarity, fuse};
-use crate::gallery::{DecisionConfig, Gallery, GalleryHandle, Ranked, Shot, conclude, settle};
+use crate::face::{CameraId, Detection, FaceChip, Frame, FrameError, QualityReason};
+use crate::gallery::{DecisionConfig, Face, Gallery, GalleryHandle, Shot, settle};
 use crate::track::{Continuity, TrackConfig, Tracked, Tracker};
 use crate::vision::{Vision, VisionError, portrait};
+use followed::Followed;
 
 /// How much looking a track is worth.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,20 +99,6 @@ pub enum StepError {
     Vision(#[from] VisionError),
 }
 
-/// What is known of one live track. Its shots live in memory as long as the face is followed.
-#[derive(Default)]
-struct TrackState {
-    /// Best first.
-    shots: Vec<Shot>,
-    attempts: usize,
-    last_shot_at: Option<Monotonic>,
-    last_reason: Option<QualityReason>,
-    /// What the shots so far lead to; reported once enough of them agree that it is final or final enough.
-    decision: Option<Decision>,
-    /// Since when the face may have been exchanged for another.
-    doubtful_since: Option<Monotonic>,
-}
-
 /// The joined parts. One thread owns it.
 pub struct Pipeline {
     vision: Box<dyn Vision>,
@@ -117,7 +106,7 @@ pub struct Pipeline {
     clock: Arc<dyn Clock>,
     config: PipelineConfig,
     trackers: HashMap<CameraId, Tracker>,
-    tracks: HashMap<TrackId, TrackState>,
+    tracks: HashMap<TrackId, Followed>,
     minted: u64,
     searched: Arc<Gallery>,
 }
@@ -149,7 +138,7 @@ impl Pipeline {
         outcome.times.push(watch.lap(Stage::Gate));
         self.embed(wanted, &camera, &mut tracked, now)?;
         outcome.times.push(watch.lap(Stage::Embed));
-        outcome.decided = self.decide(&tracked);
+        outcome.decided = self.decide(&camera, &tracked);
         outcome.times.push(watch.lap(Stage::Decide));
         outcome.in_graphs = self.vision.in_graphs().saturating_sub(in_graphs);
         outcome.sightings = tracked
@@ -186,9 +175,32 @@ impl Pipeline {
                 t.track = renew(tracker, &mut self.tracks, t.track, Self::mint(minted));
             }
         }
+        self.pass(now);
+        tracked
+    }
+
+    /// Lets time pass at all cameras. Whoever stood before one that has fallen silent, or sends nothing that can be
+    /// used, is forgotten soon after their track would have ended: without this, only its next frame would do it.
+    pub fn pass(&mut self, now: Monotonic) {
+        self.trackers.values_mut().for_each(|tracker| tracker.pass(now));
         let live: HashSet<TrackId> = self.trackers.values().flat_map(Tracker::live).collect();
         self.tracks.retain(|id, _| live.contains(id));
-        tracked
+        self.follow_gallery();
+    }
+
+    /// The faces that are followed now, at all cameras; of no other is anything remembered.
+    pub fn followed(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// Where customers were enrolled or erased, or consents ended: what is known is judged anew, without a new look,
+    /// and the gallery as it was before is let go.
+    fn follow_gallery(&mut self) {
+        let gallery = self.gallery.snapshot();
+        if !Arc::ptr_eq(&gallery, &self.searched) {
+            self.tracks.values_mut().for_each(|state| state.ranked = None);
+            self.searched = gallery;
+        }
     }
 
     /// Aligns and measures the faces that are worth a shot, and keeps the best few that pass.
@@ -251,38 +263,33 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Concludes on the tracks of this frame that have something new: a shot, or a changed gallery.
-    fn decide(&mut self, tracked: &[Tracked]) -> Vec<(TrackId, Decision)> {
-        let gallery = self.gallery.snapshot();
-        if !Arc::ptr_eq(&gallery, &self.searched) {
-            // Enrolled, erased or withdrawn customers: what is known is judged anew, without a new look.
-            self.tracks.values_mut().for_each(|state| state.decision = None);
-            self.searched = Arc::clone(&gallery);
+    /// Ranks the tracks of this camera that have something new, a shot or a changed gallery, and settles anew who of
+    /// all of them is whom. Those that this frame does not show take part as long as they live.
+    fn decide(&mut self, camera: &CameraId, tracked: &[Tracked]) -> Vec<(TrackId, Decision)> {
+        self.follow_gallery();
+        let (config, table) = (&self.config, &self.vision.pack().thresholds);
+        let live: HashSet<TrackId> = self.trackers.get(camera).into_iter().flat_map(Tracker::live).collect();
+        let seen: HashSet<TrackId> = tracked.iter().map(|t| t.track).collect();
+        let mut faces = Vec::with_capacity(live.len());
+        // In the order of their coming, so that the same frames give the same names.
+        let mut states: Vec<_> = self.tracks.iter_mut().filter(|(track, _)| live.contains(track)).collect();
+        states.sort_by_key(|(track, _)| **track);
+        let (mut settled, mut news) = (Vec::with_capacity(states.len()), Vec::new());
+        for (track, state) in states {
+            let before = state.reported(config);
+            state.rank(&self.searched, table, &config.decision);
+            let is_seen = seen.contains(track) && state.doubtful_since.is_none();
+            let Followed { ranked: Some(ranked), standing, .. } = state else { continue };
+            faces.push(Face { ranked, standing, is_seen });
+            settled.push((*track, before));
         }
-        let (config, table) = (&self.config.decision, &self.vision.pack().thresholds);
-        let mut taken = HashSet::new();
-        let mut open: Vec<(TrackId, Ranked)> = Vec::new();
-        for t in tracked {
-            let Some(state) = self.tracks.get(&t.track) else { continue };
-            match &state.decision {
-                Some(Decision::Match(candidate)) => {
-                    taken.insert(candidate.customer);
-                }
-                Some(_) => {}
-                None => open.extend(conclude(&gallery, &state.shots, table, config).map(|ranked| (t.track, ranked))),
-            }
-        }
-        let rankings: Vec<Ranked> = open.iter().map(|(_, ranked)| ranked.clone()).collect();
-        let decisions = settle(&rankings, &taken, config);
-        let mut news = Vec::new();
-        for ((track, _), decision) in open.into_iter().zip(decisions) {
-            if let Some(state) = self.tracks.get_mut(&track) {
-                let before = state.reported(&self.config);
-                state.decision = Some(decision);
-                let after = state.reported(&self.config);
-                if before != after {
-                    news.push((track, after));
-                }
+        let decisions = settle(&mut faces, &config.decision);
+        for ((track, before), decision) in settled.into_iter().zip(decisions) {
+            let Some(state) = self.tracks.get_mut(&track) else { continue };
+            state.decision = Some(decision);
+            let after = state.reported(config);
+            if before != after {
+                news.push((track, after));
             }
         }
         news
@@ -290,61 +297,11 @@ impl Pipeline {
 }
 
 /// The face followed as `old` turned out to be (or may be) somebody else's: a new track, nothing inherited.
-fn renew(tracker: &mut Tracker, tracks: &mut HashMap<TrackId, TrackState>, old: TrackId, new: TrackId) -> TrackId {
+fn renew(tracker: &mut Tracker, tracks: &mut HashMap<TrackId, Followed>, old: TrackId, new: TrackId) -> TrackId {
     tracker.split(old, new);
     tracks.remove(&old);
-    tracks.insert(new, TrackState::default());
+    tracks.insert(new, Followed::default());
     new
-}
-
-impl TrackState {
-    /// Whether this track may cost another look: it is undecided, or its face may have been exchanged.
-    fn wants_shot(&self, now: Monotonic, config: &PipelineConfig) -> bool {
-        let rested = self.last_shot_at.is_none_or(|last| now.since(last) >= config.shot_spacing);
-        let matched = matches!(self.decision, Some(Decision::Match(_)));
-        rested && (self.doubtful_since.is_some() || !matched)
-    }
-
-    /// Whether a shot of this quality can change anything.
-    fn is_worth(&self, quality: f32, config: &PipelineConfig) -> bool {
-        let (best, worst) =
-            (self.shots.first().map_or(0.0, |s| s.quality), self.shots.last().map_or(0.0, |s| s.quality));
-        if self.doubtful_since.is_some() || self.shots.len() < config.shots {
-            return true;
-        }
-        // Somebody who came closer or turned to the camera after the attempts were spent deserves a new look.
-        if self.attempts < config.attempts { quality > worst } else { quality > best * 1.25 }
-    }
-
-    /// Whether a shot of a doubtful track is of another face than the shots before.
-    fn is_exchanged(&self, shot: &Embedding, same_face: Similarity) -> bool {
-        let before = fuse(self.shots.iter().map(|s| &s.embedding));
-        self.doubtful_since.is_some() && before.is_some_and(|b| b.similarity(shot) < same_face)
-    }
-
-    fn add(&mut self, shot: Shot, now: Monotonic, keep: usize) {
-        let place = self.shots.partition_point(|s| s.quality >= shot.quality);
-        self.shots.insert(place, shot);
-        self.shots.truncate(keep.max(1));
-        self.attempts += 1;
-        self.last_shot_at = Some(now);
-        self.doubtful_since = None;
-        if !matches!(self.decision, Some(Decision::Match(_))) {
-            self.decision = None;
-        }
-    }
-
-    /// The decision as others see it. A match counts at once, and is not said of a face that may be another
-    /// one until it was looked at; "maybe" and "no match" only when enough shots were collected that the next
-    /// one will hardly change them, so that a screen does not flicker.
-    fn reported(&self, config: &PipelineConfig) -> Decision {
-        match &self.decision {
-            Some(_) if self.doubtful_since.is_some() => Decision::Undecided(self.last_reason),
-            Some(decision @ Decision::Match(_)) => decision.clone(),
-            Some(decision) if self.shots.len() >= config.shots => decision.clone(),
-            _ => Decision::Undecided(self.last_reason),
-        }
-    }
 }
 
 struct StopWatch {

@@ -129,6 +129,12 @@ impl Tracker {
         result
     }
 
+    /// Ends tracks while no frame comes. A frame may wait while others are looked at, so silence is waited for twice as
+    /// long as a frame that comes and does not show the face.
+    pub fn pass(&mut self, now: Monotonic) {
+        self.tracks.retain(|track| now.since(track.seen_at) <= 2 * self.config.max_gap);
+    }
+
     /// Gives the face that `old` follows a new identity: it turned out to be somebody else.
     pub fn split(&mut self, old: TrackId, new: TrackId) {
         self.tracks.iter_mut().filter(|t| t.id == old).for_each(|t| t.id = new);

@@ -7,6 +7,8 @@
 mod box_under_test;
 #[path = "support/scripted_vision.rs"]
 mod scripted_vision;
+#[path = "pipeline/settling.rs"]
+mod settling;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -311,7 +313,7 @@ fn greet_on(disk: Disk) {
         Disk::Own { at } => tempfile::tempdir_in(at.path()).expect("the small disk takes a folder"),
         Disk::Limited => tempfile::tempdir().expect("a temporary folder"),
     };
-    let limit = if matches!(disk, Disk::Limited) { Some(190_000) } else { None };
+    let limit = if matches!(disk, Disk::Limited) { Some(260_000) } else { None };
     let config = StoreConfig { max_bytes: limit, ..StoreConfig::new(dir.path()) };
     let mut shop = BoxUnderTest::on(dir, &config, Box::new(vision), rules());
     let ivan = enrol(&mut shop, "Иван", face);

@@ -56,6 +56,8 @@ impl Watcher {
         let mut failing = false;
         while !self.stop.is_asked() {
             self.judge_load(&mut load);
+            // A camera that is lost sends no frame that would end its tracks.
+            self.pipeline.pass(self.clock.monotonic());
             let frame = match self.frames.take(PATIENCE) {
                 Taken::Frame(frame) => frame,
                 Taken::Nothing => {

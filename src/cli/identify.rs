@@ -2,7 +2,6 @@
 //!
 //! Nothing is written. The rules are `crate::gallery`'s, the quality gate is `crate::vision`'s.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -16,7 +15,7 @@ use crate::app::settings;
 use crate::config::Config;
 use crate::customer::{Candidate, Decision};
 use crate::face::{BoundingBox, QualityReason, decode_picture};
-use crate::gallery::{DecisionConfig, Gallery, Ranked, Shot, conclude, settle};
+use crate::gallery::{DecisionConfig, Gallery, Ranked, Shot, conclude, settle_once};
 use crate::vision::{Vision, VisionError, portrait};
 
 #[derive(Args)]
@@ -113,7 +112,7 @@ fn look(
         seen.push(Seen { bounds: detection.bounds, quality, verdict });
     }
     let rankings: Vec<Ranked> = ranked.iter().map(|(_, ranking)| ranking.clone()).collect();
-    for ((index, ranking), decision) in ranked.into_iter().zip(settle(&rankings, &HashSet::new(), rules)) {
+    for ((index, ranking), decision) in ranked.into_iter().zip(settle_once(&rankings, rules)) {
         seen[index].verdict = Verdict::Decided(decision, Some(ranking));
     }
     Ok(seen)

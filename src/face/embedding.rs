@@ -38,6 +38,20 @@ impl Embedding {
     }
 }
 
+/// What is let go is not left in freed memory.
+impl Drop for Embedding {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Overwrites values that nobody may find after their memory is freed.
+pub fn wipe(values: &mut [f32]) {
+    values.fill(0.0);
+    // A write that nobody reads would be left out otherwise.
+    std::hint::black_box(values);
+}
+
 impl fmt::Debug for Embedding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Embedding({} values)", self.0.len())

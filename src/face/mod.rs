@@ -11,7 +11,7 @@ mod threshold;
 mod yuyv;
 
 pub use align::{ChipLayout, FaceChip, align};
-pub use embedding::{Embedding, Probe, Similarity, Template, fuse};
+pub use embedding::{Embedding, Probe, Similarity, Template, fuse, wipe};
 pub use frame::{CameraId, CounterId, Frame, FrameError, Pixels, decode_picture};
 pub use geometry::{BoundingBox, Detection, Landmarks, Point};
 pub use quality::{Quality, QualityReason};

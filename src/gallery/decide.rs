@@ -1,8 +1,7 @@
 //! The rules by which candidates become a decision. A wrong name is worse than no name.
 //!
-//! Nothing is measured here: similarities come from `gallery::index`, thresholds from the pack's table.
-
-use std::collections::HashSet;
+//! Nothing is measured here: similarities come from `gallery::index`, thresholds from the pack's table. Which of
+//! several faces gets a name is `gallery::settle`'s.
 
 use super::Gallery;
 use crate::customer::{Candidate, CustomerId, Decision};
@@ -21,11 +20,15 @@ pub struct DecisionConfig {
     pub min_shots: usize,
     /// Share of single shots that must have the same best candidate, in (0, 1].
     pub agreement: f64,
+    /// How far another face must stand above the one that bears a name to take it over, as a difference of
+    /// similarities. By default the same as `margin` and for its reason: a smaller difference between two
+    /// similarities does not tell who is who, and of two alike the better one would change from look to look.
+    pub takeover: f32,
 }
 
 impl Default for DecisionConfig {
     fn default() -> Self {
-        Self { fpir: 0.001, maybe_fpir: 0.01, margin: 0.05, min_shots: 3, agreement: 0.6 }
+        Self { fpir: 0.001, maybe_fpir: 0.01, margin: 0.05, min_shots: 3, agreement: 0.6, takeover: 0.05 }
     }
 }
 
@@ -37,7 +40,7 @@ pub struct Shot {
 }
 
 /// A track's best candidates with the acceptance points that hold for the best of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
     pub candidates: Vec<Candidate>,
     pub match_at: Similarity,
@@ -79,25 +82,8 @@ fn agrees(gallery: &Gallery, shots: &[Shot], customer: CustomerId, share: f64) -
     shots.iter().filter(best).count() as f64 >= share * shots.len() as f64
 }
 
-/// Turns the rankings of all tracks of one frame into decisions, so that a customer is given to one track
-/// at most: the most similar one. `taken` customers already belong to decided tracks of that frame.
-pub fn settle(ranked: &[Ranked], taken: &HashSet<CustomerId>, config: &DecisionConfig) -> Vec<Decision> {
-    let mut order: Vec<usize> = (0..ranked.len()).collect();
-    let best = |i: usize| ranked[i].candidates.first().map_or(f32::NEG_INFINITY, |c| c.similarity.0);
-    order.sort_by(|a, b| best(*b).total_cmp(&best(*a)));
-    let mut taken = taken.clone();
-    let mut decisions = vec![Decision::NoMatch; ranked.len()];
-    for index in order {
-        let decision = decide(&ranked[index], &taken, config);
-        if let Decision::Match(candidate) = &decision {
-            taken.insert(candidate.customer);
-        }
-        decisions[index] = decision;
-    }
-    decisions
-}
-
-fn decide(ranked: &Ranked, taken: &HashSet<CustomerId>, config: &DecisionConfig) -> Decision {
+/// What a ranking leads to, where the customers in `taken` are already given to other faces.
+pub(super) fn decide(ranked: &Ranked, taken: &[CustomerId], config: &DecisionConfig) -> Decision {
     let Some(best) = ranked.candidates.first() else { return Decision::NoMatch };
     if best.similarity < ranked.maybe_at || taken.contains(&best.customer) {
         // Somebody else in the frame resembles this customer more. The next candidate of a face that
@@ -130,8 +116,8 @@ mod tests {
         Ranked { candidates, match_at: Similarity(0.5), maybe_at: Similarity(0.4), agreed: true }
     }
 
-    fn settled(all: &[Ranked]) -> Vec<Decision> {
-        settle(all, &HashSet::new(), &DecisionConfig::default())
+    fn decided(ranked: &Ranked) -> Decision {
+        decide(ranked, &[], &DecisionConfig::default())
     }
 
     fn matched(decision: &Decision) -> Option<CustomerId> {
@@ -143,33 +129,25 @@ mod tests {
 
     #[test]
     fn a_clear_candidate_above_the_threshold_is_a_match() {
-        assert_eq!(matched(&settled(&[ranked(&[(1, 0.7), (2, 0.2)])])[0]), Some(id(1)));
+        assert_eq!(matched(&decided(&ranked(&[(1, 0.7), (2, 0.2)]))), Some(id(1)));
     }
 
     #[test]
     fn a_runner_up_too_close_makes_it_a_question() {
-        let decisions = settled(&[ranked(&[(1, 0.7), (2, 0.68)])]);
-        assert!(matches!(&decisions[0], Decision::Maybe(c) if c.len() == 2));
+        let decision = decided(&ranked(&[(1, 0.7), (2, 0.68)]));
+        assert!(matches!(decision, Decision::Maybe(c) if c.len() == 2));
     }
 
     #[test]
     fn shots_that_disagree_make_it_a_question() {
         let torn = Ranked { agreed: false, ..ranked(&[(1, 0.7)]) };
-        assert!(matches!(&settled(&[torn])[0], Decision::Maybe(_)));
+        assert!(matches!(decided(&torn), Decision::Maybe(_)));
     }
 
     #[test]
     fn between_the_thresholds_it_is_a_question_and_below_nothing() {
-        let decisions = settled(&[ranked(&[(1, 0.45)]), ranked(&[(2, 0.39)]), ranked(&[])]);
-        assert!(matches!(&decisions[0], Decision::Maybe(_)));
-        assert_eq!(decisions[1..], [Decision::NoMatch, Decision::NoMatch]);
-    }
-
-    #[test]
-    fn a_customer_is_given_to_the_most_similar_face_of_a_frame_only() {
-        let decisions = settled(&[ranked(&[(1, 0.6), (2, 0.5)]), ranked(&[(1, 0.8), (2, 0.1)])]);
-        assert_eq!(matched(&decisions[1]), Some(id(1)));
-        assert_eq!(decisions[0], Decision::NoMatch);
+        assert!(matches!(decided(&ranked(&[(1, 0.45)])), Decision::Maybe(_)));
+        assert_eq!([&[(2, 0.39)][..], &[]].map(|r| decided(&ranked(r))), [Decision::NoMatch, Decision::NoMatch]);
     }
 
     #[test]

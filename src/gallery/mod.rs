@@ -4,6 +4,8 @@
 
 mod decide;
 mod index;
+mod settle;
 
-pub use decide::{DecisionConfig, Ranked, Shot, conclude, settle};
+pub use decide::{DecisionConfig, Ranked, Shot, conclude};
 pub use index::{Gallery, GalleryHandle};
+pub use settle::{Face, Standing, settle, settle_once};
