@@ -11,9 +11,11 @@ mod customers;
 mod delivery;
 mod erasure;
 mod error;
+mod gaps;
 mod heap;
 mod identifiers;
 mod links;
+mod main_file;
 mod outbox;
 mod owner;
 mod rows;
@@ -26,7 +28,6 @@ mod vfs;
 mod visits;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,8 +81,6 @@ pub struct Store {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     busy_timeout: Duration,
-    /// The erasures after which the file was rewritten by this process, the log perhaps not yet emptied.
-    rewritten: AtomicI64,
     /// Copies of before this start.
     old_copies: Vec<PathBuf>,
 }
@@ -112,7 +111,6 @@ impl Store {
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             busy_timeout: config.busy_timeout,
-            rewritten: AtomicI64::new(0),
             old_copies,
         };
         if is_new && store.read(holds_sealed_values)? {
