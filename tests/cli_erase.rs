@@ -45,7 +45,8 @@ fn an_erasure_is_refused_where_nobody_can_be_asked_and_nobody_said_yes() {
 #[test]
 fn a_customer_is_meant_by_an_unambiguous_beginning_of_name_or_id_and_by_nothing_less() {
     let (shop, ids) = shop_with(&PEOPLE);
-    for (who, meant) in [("иван п", 0), ("Белов", 1), ("соколова", 2), ("ОЛЬГА", 2), ("Иван Андреевич Белов", 1)] {
+    for (who, meant) in [("иван п", 0), ("Белов", 1), ("соколова", 2), ("ОЛЬГА", 2), ("Иван Андреевич Белов", 1)]
+    {
         let shown = shop.snova(&["customers", "show", "--json", who]);
         assert!(shown.out.contains(&ids[meant]), "{who}: {}{}", shown.out, shown.err);
     }
@@ -54,7 +55,8 @@ fn a_customer_is_meant_by_an_unambiguous_beginning_of_name_or_id_and_by_nothing_
     let shown = shop.snova(&["customers", "show", "--json", &ids[0][..telling].to_uppercase()]);
     assert!(shown.out.contains("Петрович"), "{}", shown.err);
 
-    for (who, candidates) in [("Иван", &ids[..2]), ("Соколов", &[ids[0].clone(), ids[2].clone()]), (&ids[0][..4], &ids)] {
+    for (who, candidates) in [("Иван", &ids[..2]), ("Соколов", &[ids[0].clone(), ids[2].clone()]), (&ids[0][..4], &ids)]
+    {
         for command in [&["erase", "--yes"][..], &["show"], &["unlink", "--all"], &["link", "--card", "9"]] {
             let ended = shop.snova(&[&["customers"], command, &[who]].concat());
             ended.fails_with(&[who, "give more of the name or of the id"]);

@@ -55,7 +55,8 @@ fn in_memory(pid: u32, texts: &[&str]) -> Option<Vec<usize>> {
 
 fn occurrences(bytes: &[u8], text: &[u8]) -> usize {
     // SAFETY: both ranges are those of live slices.
-    let next = |from: &[u8]| unsafe { libc::memmem(from.as_ptr().cast(), from.len(), text.as_ptr().cast(), text.len()) };
+    let next =
+        |from: &[u8]| unsafe { libc::memmem(from.as_ptr().cast(), from.len(), text.as_ptr().cast(), text.len()) };
     let (mut rest, mut count) = (bytes, 0);
     loop {
         let at = next(rest);
@@ -78,7 +79,8 @@ async fn nothing_of_an_erased_customer_lingers_in_the_memory_of_the_service() {
     let shop = Shop::open();
     let enrol = |given: &str, patronymic: &str, card: &str, note: &str| {
         let name = ["enrol", "--given", given, "--patronymic", patronymic, "--card", card, "--note", note];
-        let ended = shop.snova(&[&name[..], &["--consent-on", "2026-01-15", "--consent-method", "paper-form"]].concat());
+        let ended =
+            shop.snova(&[&name[..], &["--consent-on", "2026-01-15", "--consent-method", "paper-form"]].concat());
         assert_eq!(ended.code, Some(0), "{}", ended.err);
     };
     enrol("Феофилакт", "Поликарпович", "48207731590", "носит зелёную шляпу");

@@ -24,7 +24,8 @@ fn mode(path: &Path) -> u32 {
 
 /// The names that begin with the database's and are not of SQLite.
 fn copies_in(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").file_name().into_string().expect("text"));
+    let names =
+        fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").file_name().into_string().expect("text"));
     let mut copies: Vec<_> = names.filter(|name| name.starts_with("snova.db.")).collect();
     copies.sort();
     copies

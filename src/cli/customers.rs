@@ -63,12 +63,14 @@ enum CustomersCommand {
         all: bool,
     },
     /// Erase a customer for ever, everywhere on this box; the CRM is told
-    #[command(after_help = "On a terminal the name is shown and asked about; elsewhere --yes is needed. The exit code is 1 while traces
+    #[command(
+        after_help = "On a terminal the name is shown and asked about; elsewhere --yes is needed. The exit code is 1 while traces
 are left in the files: the running service, or the next start, takes them away.
 
 Examples:
   snova customers erase \"Иван Петрович\"
-  snova customers erase 0193… --yes")]
+  snova customers erase 0193… --yes"
+    )]
     Erase {
         who: String,
         /// Do not ask
@@ -148,7 +150,9 @@ fn agreed(id: CustomerId, name: Option<&str>) -> Result<bool> {
         anyhow::bail!("an erasure is for ever, and there is no terminal to ask on; give --yes if {id} is meant");
     }
     let name = name.unwrap_or("(the name cannot be read)");
-    out::line(format_args!("{name}\ncustomer {id} would be erased for ever, here and in the CRM. Type \"yes\" to do it:"));
+    out::line(format_args!(
+        "{name}\ncustomer {id} would be erased for ever, here and in the CRM. Type \"yes\" to do it:"
+    ));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
     Ok(["yes", "да", "так"].contains(&answer.trim().to_lowercase().as_str()))

@@ -3,6 +3,7 @@
 //! What a service consists of is `crate::app`'s. systemd's signs are sent from here.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -285,11 +286,11 @@ pub(super) fn refuse_busy_port(runtime: &tokio::runtime::Runtime, address: Socke
 /// process, however it ends.
 fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
     let dir = settings::store(config).dir;
-    std::fs::create_dir_all(&dir).with_context(|| {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).with_context(|| {
         format!("cannot use the data folder {}; let Snova's user write there or configure another one", dir.display())
     })?;
     let path = dir.join(LOCK);
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).with_context(|| {
         format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
     })?;
     file.try_lock().ok().with_context(|| {

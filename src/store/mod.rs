@@ -34,10 +34,10 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, Found, Seal};
+pub use copies::{Copy, set_aside};
 pub use customers::NewCustomer;
 pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
 pub use erasure::Erasure;
-pub use copies::{Copy, set_aside};
 use error::Fault;
 pub use error::StoreError;
 pub use identifiers::KeptIdentifier;

@@ -103,7 +103,10 @@ pub(super) fn copies(config: &Config) -> Option<Finding> {
     let copies = store::copies::list(&settings::store(config).dir).ok().filter(|copies| !copies.is_empty())?;
     let names: Vec<_> = copies.iter().filter_map(|copy| copy.path.file_name()?.to_str()).collect();
     let what = format!("Snova made copies of the database: {}", names.join(", "));
-    Some(Finding::new(Severity::Note, "copies", what).with_remedy("none: erasures reach them, and they go by themselves"))
+    Some(
+        Finding::new(Severity::Note, "copies", what)
+            .with_remedy("none: erasures reach them, and they go by themselves"),
+    )
 }
 
 /// Whether the data folder could be made, found out without leaving anything.
