@@ -245,8 +245,8 @@ fn a_reader_in_the_way_holds_up_writers_for_a_moment_only_and_the_log_does_not_g
         assert!(!store.scrub().expect("not an error"), "the reader is still there");
     }
     let took = snova::clock::Clock::monotonic(&clock).0;
-    assert!(took < Duration::from_secs(3), "five tries took {took:?}: others could not write meanwhile");
-    assert_eq!(log(), before, "the file is rewritten once, not at every try");
+    assert!(took < Duration::from_secs(5), "five tries took {took:?}: others could not write meanwhile");
+    assert_eq!(log(), before, "trying costs no room");
     reader.execute_batch("COMMIT").expect("the reader ends");
     assert!(store.scrub().expect("writable"));
     assert!(!has(dir.path(), NAME));

@@ -220,6 +220,7 @@ async fn day(mut image: Image, overwrite: bool) -> [(Vec<(u32, &'static str)>, u
             command(&dir, overwrite, "erase", &gone_id.to_string());
         }
     }
+    vacuum(&dir, overwrite);
     let erased: Vec<Needle> = (0..ERASED).flat_map(needles).collect();
     let living: Vec<Needle> = (ERASED..ENROLLED).flat_map(needles).collect();
     let look = |image: &Image| {
@@ -234,6 +235,20 @@ async fn day(mut image: Image, overwrite: bool) -> [(Vec<(u32, &'static str)>, u
     drop(store);
     image.unmount();
     [running, look(&image)]
+}
+
+/// Builds the file anew without what is free in it, and cuts it off.
+fn vacuum(dir: &Path, overwrite: bool) {
+    let path = dir.join(snova::store::FILE_NAME);
+    let connection = if overwrite {
+        rusqlite::Connection::open_with_flags_and_vfs(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE, c"snova-scrub")
+    } else {
+        rusqlite::Connection::open(path)
+    };
+    let connection = connection.expect("the file opens");
+    connection.busy_timeout(Duration::from_secs(10)).expect("a number");
+    connection.execute_batch("PRAGMA temp_store = MEMORY; VACUUM").expect("room");
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("a checkpoint");
 }
 
 /// How often each kind was found.

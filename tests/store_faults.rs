@@ -68,7 +68,7 @@ fn an_erased_customer_leaves_no_byte_of_name_or_template_in_any_file() {
 }
 
 /// SQLite moves rows between pages as others come and go, and its `secure_delete` forgets the places they were
-/// moved from. Without rewriting the file this test finds such remains.
+/// moved from. Without clearing the pages this test finds such remains.
 #[test]
 fn rows_that_were_moved_between_pages_leave_no_copy_when_erased() {
     let device = fresh();

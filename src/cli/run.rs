@@ -3,7 +3,7 @@
 //! What a service consists of is `crate::app`'s. systemd's signs are sent from here.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -306,13 +306,19 @@ fn hold_data_folder(config: &Config) -> Result<std::fs::File> {
             dir.display()
         );
     }
-    std::fs::create_dir_all(&dir).with_context(|| {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).with_context(|| {
         format!("cannot use the data folder {}; let Snova's user write there or configure another one", dir.display())
     })?;
     let path = dir.join(LOCK);
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
-        format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
-    })?;
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| {
+            format!("cannot write {}; let Snova's user write there or configure another data folder", path.display())
+        })?;
     if dir.metadata().is_ok_and(|facts| facts.permissions().mode() & 0o022 != 0) {
         tracing::warn!(
             "others on this machine may write into the data folder {}; run `chmod 700` on it",

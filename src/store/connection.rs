@@ -123,8 +123,11 @@ pub(super) fn open_reader(path: &Path, config: &StoreConfig) -> Result<Connectio
 
 fn open(path: &Path, config: &StoreConfig) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let overwrites = vfs::register() && config.overwrite;
-    let connection = if overwrites {
+    if !vfs::register() {
+        let cause = "its file layer cannot be added".to_owned();
+        return Err(StoreError::Internal { path: path.to_owned(), cause }.into());
+    }
+    let connection = if config.overwrite {
         Connection::open_with_flags_and_vfs(path, flags, vfs::NAME)?
     } else {
         Connection::open_with_flags(path, flags)?

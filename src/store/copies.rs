@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{Fault, StoreError, folder_error};
+use super::main_file::MainFile;
 use super::space::free_bytes;
 use super::{FILE_NAME, Store, lock, owner, vfs};
 
@@ -38,7 +39,7 @@ impl Store {
     pub fn set_aside(&self, reason: &str) -> Result<PathBuf, StoreError> {
         // No write of ours falls between the file and its log.
         let writer = lock(&self.writer);
-        let made = set_aside_by(self.dir(), reason, |into| vfs::read_main(&writer, into));
+        let made = set_aside_by(self.dir(), reason, |into| MainFile::of(&writer)?.copy_to(into));
         made.map_err(|cause| folder_error(&self.path, cause))
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Transaction, params};
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::key;
-use super::scrub::{Scrubbed, TRACES_LEFT};
+use super::scrub::{AT_ONCE, Scrubbed, TRACES_LEFT};
 use super::{Store, connection, identifiers, lock, outbox, spare, tombstone};
 use crate::clock::WallTime;
 use crate::customer::CustomerId;
@@ -47,7 +47,7 @@ impl Store {
             return removed;
         };
         // The rows are gone whatever happens now; that is told by the flag, not by an error.
-        let Scrubbed { whole, copies } = self.scrub_all().unwrap_or_else(|error| {
+        let Scrubbed { whole, copies } = self.scrub_all(AT_ONCE).unwrap_or_else(|error| {
             tracing::warn!(%error, "{TRACES_LEFT}");
             Scrubbed::default()
         });

@@ -35,6 +35,8 @@ pub(super) fn wipe_what_is_freed() {
         if ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw mut methods) != ffi::SQLITE_OK {
             tracing::debug!("SQLite keeps its own memory calls: what it frees is not wiped");
         }
+        // No stock of pages that are given out again and again without being freed.
+        ffi::sqlite3_config(ffi::SQLITE_CONFIG_PAGECACHE, ptr::null_mut::<c_void>(), 0 as c_int, 0 as c_int);
     }
 }
 

@@ -13,6 +13,7 @@ mod debts;
 mod delivery;
 mod erasure;
 mod error;
+mod gaps;
 mod heap;
 mod held;
 mod identifiers;
@@ -20,6 +21,7 @@ mod ledger;
 mod left;
 mod letters;
 mod links;
+mod main_file;
 mod outbox;
 mod owner;
 mod retention;
@@ -38,7 +40,6 @@ mod visits;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,8 +105,6 @@ pub struct Store {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     busy_timeout: Duration,
-    /// The erasures after which the file was rewritten by this process, the log perhaps not yet emptied.
-    rewritten: AtomicI64,
     /// Copies of before this start.
     old_copies: Vec<PathBuf>,
 }
@@ -148,7 +147,6 @@ impl Store {
             writer: Mutex::new(writer),
             reader: Mutex::new(reader),
             busy_timeout: config.busy_timeout,
-            rewritten: AtomicI64::new(0),
             old_copies,
         };
         // After the database: a folder that is not ours gets no key.

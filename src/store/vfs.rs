@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -72,44 +72,6 @@ pub(super) fn overwrite(path: &Path) -> io::Result<()> {
     let length = file.metadata()?.len();
     zero_file(&file, 0, length.min(HEADER))?;
     zero_file(&file, HEADER, length)
-}
-
-/// The database file of an open connection, byte for byte, through SQLite's own handle: to open and close the file beside it
-/// would drop the connection's locks (fcntl(2)).
-pub(super) fn read_main(connection: &rusqlite::Connection, into: &mut File) -> io::Result<()> {
-    let failed = |code: c_int| io::Error::other(format!("SQLite cannot read the file ({code})"));
-    let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
-    let mut length = 0;
-    // SAFETY: the handle is valid while `connection` is borrowed; SQLite writes the pointer to its open file of "main", whose
-    // methods are called with memory that is long enough and lives through the calls.
-    unsafe {
-        let main = c"main".as_ptr();
-        let op = ffi::SQLITE_FCNTL_FILE_POINTER;
-        let answer = ffi::sqlite3_file_control(connection.handle(), main, op, (&raw mut file).cast());
-        if answer != ffi::SQLITE_OK || file.is_null() {
-            return Err(failed(answer));
-        }
-        let methods = (*file).pMethods.as_ref();
-        let Some((read, size)) = methods.and_then(|methods| methods.xRead.zip(methods.xFileSize)) else {
-            return Err(failed(ffi::SQLITE_IOERR));
-        };
-        match size(file, &raw mut length) {
-            ffi::SQLITE_OK => {}
-            code => return Err(failed(code)),
-        }
-        let mut block = vec![0_u8; ZEROS.len()];
-        let mut at = 0;
-        while at < length {
-            let step = (length - at).min(block.len() as i64);
-            match read(file, block.as_mut_ptr().cast(), step as c_int, at) {
-                ffi::SQLITE_OK | ffi::SQLITE_IOERR_SHORT_READ => {}
-                code => return Err(failed(code)),
-            }
-            into.write_all(&block[..step as usize])?;
-            at += step;
-        }
-    }
-    Ok(())
 }
 
 fn zero_file(file: &File, from: u64, to: u64) -> io::Result<()> {
