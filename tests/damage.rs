@@ -221,7 +221,13 @@ async fn a_service_comes_up_without_a_readable_database_and_goes_on_when_it_is_b
     let mut shop = TestBox::new();
     without_log(&shop);
     let whole = fs::read(shop.file(FILE_NAME)).unwrap();
+    // The root page and the first of the tables'; then those alone.
     shop.overwrite(0, &[0; 4096]);
+    shop.start();
+    shop.says("store_unreadable").await;
+    shop.stop();
+    shop.overwrite(0, &whole);
+    shop.overwrite(4096, &vec![0xa5; whole.len() - 4096]);
     shop.start();
     shop.says("store_unreadable").await;
     shop.check_finds(&["store", FILE_NAME]);
