@@ -155,7 +155,7 @@ async fn an_empty_database_beside_a_device_key_is_lost_and_never_made_anew() {
     shop.says("store_lost").await;
     shop.check_finds(&["store", "empty or gone", "accept-loss"]);
     shop.shop.snova(&["customers", "list"]).fails_with(&["empty or gone", "put a copy"]);
-    shop.shop.snova(&["crm", "probe"]).fails_with(&["empty or gone"]);
+    shop.shop.snova(&["sync", "status"]).fails_with(&["empty or gone"]);
     assert_eq!(fs::metadata(shop.file(FILE_NAME)).unwrap().len(), 0, "nobody made it anew");
     // The copy is put back: the service goes on by itself.
     fs::write(shop.file(FILE_NAME), copy).unwrap();

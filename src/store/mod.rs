@@ -4,6 +4,7 @@
 //! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
 //! templates are not here. All calls block: run them off the async runtime's threads.
 
+mod account;
 mod canary;
 mod connection;
 mod consents;
@@ -15,7 +16,7 @@ mod error;
 mod identifiers;
 mod links;
 mod outbox;
-mod owner;
+
 mod rows;
 mod secrets;
 mod soundness;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, KEY_FILE, Seal};
+pub use account::other_owner;
 pub use canary::KeyState;
 pub use customers::NewCustomer;
 pub use delivery::{Claimed, Conclusion, DeadLetter, Task};
@@ -39,7 +41,6 @@ pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
 pub use links::{KeptCard, Link, SyncState};
 pub use outbox::OutboxStatus;
-pub use owner::other_owner;
 pub use soundness::UnreadableRow;
 pub use space::free_bytes;
 pub use tombstone::{SentRecord, Tombstone};
@@ -83,7 +84,7 @@ impl Store {
     /// Snova up to date. A file that is empty or gone beside a device key was lost, and is not made anew. Without the key
     /// that its values are sealed with it opens all the same: see [`Store::key_state`]. Ends an erasure that a power cut or another program's reading kept from being complete.
     pub fn open(config: &StoreConfig, seal: Seal) -> Result<Self, StoreError> {
-        owner::refuse_others(&config.dir)?;
+        account::refuse_others(&config.dir)?;
         // Made after the first database: where it is, there was one.
         let is_first = !config.dir.join(KEY_FILE).try_exists().unwrap_or(true);
         Self::open_as(config, seal, is_first)
