@@ -20,7 +20,6 @@ mod box_under_test;
 #[path = "support/http_client.rs"]
 mod http_client;
 #[path = "support/mjpeg_server.rs"]
-#[allow(dead_code, reason = "of use to other tests")]
 mod mjpeg_server;
 #[path = "support/running_service.rs"]
 mod running_service;

@@ -14,11 +14,11 @@ use snova::store::{FILE_NAME, NewCustomer, Store, StoreConfig};
 use snova::vault::{KEY_FILE, Seal};
 
 #[path = "support/command_line.rs"]
+#[allow(dead_code, reason = "of use to other tests")]
 mod command_line;
 #[path = "support/http_client.rs"]
 mod http_client;
 #[path = "support/store_fixture.rs"]
-#[allow(dead_code, reason = "of use to other tests")]
 mod store_fixture;
 
 use command_line::Shop;
