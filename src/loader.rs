@@ -185,7 +185,7 @@ impl Loader {
         let changes = !into.is_empty();
         out.retain(|id| gallery.contains(*id));
         if !out.is_empty() {
-            gallery = out.iter().fold(gallery, |gallery, id| gallery.without(*id));
+            gallery = gallery.exchange(out, []);
             handle.replace(gallery.clone());
         }
         self.tell(RosterChange { is_whole: false, known, gone, cards_as_of: stamp.cards_as_of });
@@ -193,7 +193,6 @@ impl Loader {
             gallery = gallery.with(into);
         }
         if gallery.len() != before || changes {
-            gallery = gallery.compacted();
             handle.replace(gallery.clone());
         }
         if gallery.len() != before {

@@ -1,10 +1,10 @@
 //! A camera whose pictures come and are of no use: the box says so, and nobody stays on the screen because of them.
 //!
-//! The real service with scripted models, on a clock that runs faster than life.
+//! The real service with scripted models, on a clock that the test puts forward.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +20,6 @@ mod box_under_test;
 #[path = "support/http_client.rs"]
 mod http_client;
 #[path = "support/mjpeg_server.rs"]
-#[allow(dead_code, reason = "of use to other tests")]
 mod mjpeg_server;
 #[path = "support/running_service.rs"]
 mod running_service;
@@ -31,24 +30,21 @@ use mjpeg_server::{MjpegServer, begin_stream, send_part};
 use running_service::{config, enrol_on, greeting, is_empty, open_store, wait_until};
 use scripted_vision::{ScriptedVision, picture, square};
 
-/// So many seconds in one.
-const FASTER: u32 = 4;
+/// The machine's clock, which the test may put forward.
+struct Ahead(SystemClock, AtomicU64);
 
-struct FastClock(SystemClock);
-
-impl Clock for FastClock {
+impl Clock for Ahead {
     fn monotonic(&self) -> Monotonic {
-        Monotonic(self.0.monotonic().0 * FASTER)
+        self.0.monotonic() + Duration::from_millis(self.1.load(Ordering::SeqCst))
     }
 
     fn wall(&self) -> WallTime {
         self.0.wall()
     }
-
-    fn mint(&self) -> uuid::Uuid {
-        self.0.mint()
-    }
 }
+
+/// Each has threads that need the machine for themselves.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const LIVING: u8 = 0;
 const REPEATING: u8 = 1;
@@ -83,6 +79,7 @@ fn camera(says: &Arc<AtomicU8>, ivan: scripted_vision::Face) -> MjpegServer {
 struct TestBox {
     service: Service,
     says: Arc<AtomicU8>,
+    clock: Arc<Ahead>,
     _camera: MjpegServer,
     _data: tempfile::TempDir,
 }
@@ -103,20 +100,29 @@ impl TestBox {
         // A loaded machine must not be taken for a stall.
         let front = CameraConfig { counter, camera: CameraId::new("front"), stall_after: Duration::from_secs(120) };
         settings.cameras.push((front, camera.spec(None)));
+        let clock = Arc::new(Ahead(SystemClock::new(), AtomicU64::new(0)));
         let parts = Parts {
             store,
             vision: Box::new(vision),
-            clock: Arc::new(FastClock(SystemClock::new())),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::new()),
             supervision: Supervision::default(),
             troubles: Troubles::default(),
         };
         let service = app::start(settings, parts).await.unwrap();
-        Self { service, says, _camera: camera, _data: data }
+        Self { service, says, clock, _camera: camera, _data: data }
     }
 
     fn let_it(&self, do_this: u8) {
         self.says.store(do_this, Ordering::SeqCst);
+    }
+
+    /// Lets so many seconds pass, faster than life.
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds * 2 {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            self.clock.1.fetch_add(500, Ordering::SeqCst);
+        }
     }
 
     async fn get(&self, path: &str) -> String {
@@ -145,10 +151,12 @@ fn is_live(picture: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_repeats_its_last_picture_is_frozen_and_the_card_leaves() {
+    let _alone = ALONE.lock().await;
     let shop = TestBox::start(LIVING).await;
     let address = shop.service.address();
     wait_until(address, "Ivan is greeted", |picture| greeting(picture).is_some()).await;
     shop.let_it(REPEATING);
+    shop.pass(22).await;
     shop.says("frozen").await;
     wait_until(address, "the card leaves", is_empty).await;
     shop.let_it(LIVING);
@@ -158,10 +166,12 @@ async fn a_camera_that_repeats_its_last_picture_is_frozen_and_the_card_leaves() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_that_cannot_be_decoded_are_a_trouble() {
+    let _alone = ALONE.lock().await;
     let shop = TestBox::start(LIVING).await;
     let address = shop.service.address();
     wait_until(address, "Ivan is greeted", |picture| greeting(picture).is_some()).await;
     shop.let_it(TWELVE_BITS);
+    shop.pass(4).await;
     shop.says("unreadable").await;
     wait_until(address, "the card leaves", is_empty).await;
     shop.let_it(LIVING);
@@ -171,20 +181,16 @@ async fn pictures_that_cannot_be_decoded_are_a_trouble() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_still_scene_is_not_frozen() {
+    let _alone = ALONE.lock().await;
     // Somebody who does not move, before a sensor with its noise; and a test picture, which never differed.
-    let (living, test_picture) = (TestBox::start(LIVING).await, TestBox::start(REPEATING).await);
-    for shop in [&living, &test_picture] {
-        wait_until(shop.service.address(), "he is seen", |picture| is_live(picture) && !is_empty(picture)).await;
-    }
-    let clock = SystemClock::new();
-    while clock.monotonic().0 * FASTER < Duration::from_secs(25) {
-        for shop in [&living, &test_picture] {
+    for does in [LIVING, REPEATING] {
+        let shop = TestBox::start(does).await;
+        wait_until(shop.service.address(), "its pictures come", is_live).await;
+        for _ in 0..25 {
+            shop.pass(1).await;
             let shown = running_service::picture(shop.service.address()).await.unwrap();
             assert!(is_live(&shown), "{shown}");
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    for shop in [living, test_picture] {
         shop.service.stop().await.unwrap();
     }
 }

@@ -14,11 +14,11 @@ use snova::store::{FILE_NAME, NewCustomer, Store, StoreConfig};
 use snova::vault::{KEY_FILE, Seal};
 
 #[path = "support/command_line.rs"]
+#[allow(dead_code, reason = "of use to other tests")]
 mod command_line;
 #[path = "support/http_client.rs"]
 mod http_client;
 #[path = "support/store_fixture.rs"]
-#[allow(dead_code, reason = "of use to other tests")]
 mod store_fixture;
 
 use command_line::Shop;
@@ -155,7 +155,7 @@ async fn an_empty_database_beside_a_device_key_is_lost_and_never_made_anew() {
     shop.says("store_lost").await;
     shop.check_finds(&["store", "empty or gone", "accept-loss"]);
     shop.shop.snova(&["customers", "list"]).fails_with(&["empty or gone", "put a copy"]);
-    shop.shop.snova(&["crm", "probe"]).fails_with(&["empty or gone"]);
+    shop.shop.snova(&["sync", "status"]).fails_with(&["empty or gone"]);
     assert_eq!(fs::metadata(shop.file(FILE_NAME)).unwrap().len(), 0, "nobody made it anew");
     // The copy is put back: the service goes on by itself.
     fs::write(shop.file(FILE_NAME), copy).unwrap();
@@ -221,7 +221,13 @@ async fn a_service_comes_up_without_a_readable_database_and_goes_on_when_it_is_b
     let mut shop = TestBox::new();
     without_log(&shop);
     let whole = fs::read(shop.file(FILE_NAME)).unwrap();
+    // The root page and the first of the tables'; then those alone.
     shop.overwrite(0, &[0; 4096]);
+    shop.start();
+    shop.says("store_unreadable").await;
+    shop.stop();
+    shop.overwrite(0, &whole);
+    shop.overwrite(4096, &vec![0xa5; whole.len() - 4096]);
     shop.start();
     shop.says("store_unreadable").await;
     shop.check_finds(&["store", FILE_NAME]);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Fault, StoreError, folder_error};
-use super::{FILE_NAME, StoreConfig, copies, owner, vfs};
+use super::{FILE_NAME, StoreConfig, account, copies, vfs};
 
 /// "Snva": tells `file(1)`, and us, whose database it is.
 const APPLICATION_ID: i64 = 0x536e_7661;
@@ -43,13 +43,13 @@ pub(super) fn prepare_file(dir: &Path) -> Result<PathBuf, StoreError> {
         // connection of this process has on it (fcntl(2)).
         match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path) {
             // Nobody has it open yet, so that closing it drops no lock.
-            Ok(file) => return owner::hand_over(dir, &file),
+            Ok(file) => return account::hand_over(dir, &file),
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_) => {}
         }
         Ok(())
     };
-    owner::close_to_others(dir)?;
+    account::close_to_others(dir)?;
     private().map_err(|cause| folder_error(&path, cause))?;
     Ok(path)
 }

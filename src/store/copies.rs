@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use super::error::{Fault, StoreError, folder_error};
 use super::main_file::MainFile;
 use super::space::free_bytes;
-use super::{FILE_NAME, Store, lock, owner, vfs};
+use super::{FILE_NAME, Store, account, lock, vfs};
 
 /// A copy that no healthy start has ended is gone after this time all the same.
 pub const COPIES_LAST: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -144,7 +144,7 @@ fn begin(dir: &Path, reason: &str) -> io::Result<(PathBuf, File)> {
     let new = |path: &Path| OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
     let first = dir.join(format!("{FILE_NAME}.{reason}-now"));
     let file = new(&first)?;
-    owner::hand_over(dir, &file)?;
+    account::hand_over(dir, &file)?;
     let made = Timestamp::try_from(file.metadata()?.modified()?).map_err(io::Error::other)?;
     let path = dir.join(format!("{FILE_NAME}.{reason}-{}", made.strftime("%Y%m%dT%H%M%S%3fZ")));
     fs::rename(&first, &path)?;
@@ -162,7 +162,7 @@ fn set_aside_by(dir: &Path, reason: &str, read: impl FnOnce(&mut File) -> io::Re
         let mut beside = path.clone().into_os_string();
         beside.push("-wal");
         let mut beside = OpenOptions::new().create_new(true).write(true).mode(0o600).open(beside)?;
-        owner::hand_over(dir, &beside)?;
+        account::hand_over(dir, &beside)?;
         io::copy(&mut File::open(log)?, &mut beside)?;
         beside.sync_all()
     });

@@ -229,7 +229,10 @@ fn exists(tx: &Transaction<'_>, id: CustomerId) -> Result<bool, Fault> {
 pub(super) fn unreadable_rows(tx: &Transaction<'_>, seal: Seal) -> Result<Vec<UnreadableRow>, Fault> {
     let mut unreadable = Vec::new();
     let mut note = |table, row, customer, opened: Result<(), Fault>| match opened {
-        Err(fault) if fault.is_of_one_row() => Ok(unreadable.push(UnreadableRow { table, row, customer })),
+        Err(fault) if fault.is_of_one_row() => {
+            unreadable.push(UnreadableRow { table, row, customer });
+            Ok(())
+        }
         opened => opened,
     };
     let consents = consents::all(tx)?;

@@ -4,6 +4,7 @@
 //! What is personal is sealed by `crate::vault` before it is written; how, and what of it is secret, stands there. Delivering the outbox and searching the
 //! templates are not here. All calls block: run them off the async runtime's threads.
 
+mod account;
 mod canary;
 mod connection;
 mod consents;
@@ -23,7 +24,6 @@ mod letters;
 mod links;
 mod main_file;
 mod outbox;
-mod owner;
 mod retention;
 mod roster;
 mod rows;
@@ -46,6 +46,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::vault::{DeviceKey, KEY_FILE, Seal};
+pub use account::other_owner;
 pub use canary::KeyState;
 pub use copies::{Copy, set_aside};
 pub use customers::NewCustomer;
@@ -60,7 +61,6 @@ pub use left::{LeftVisit, SeenAt};
 pub use letters::DeadLetter;
 pub use links::{KeptCard, Link};
 pub use outbox::OutboxStatus;
-pub use owner::other_owner;
 pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
 pub use soundness::UnreadableRow;
 pub use space::free_bytes;
@@ -114,7 +114,7 @@ impl Store {
     /// Snova up to date. A file that is empty or gone beside a device key was lost, and is not made anew. Without the key
     /// that its values are sealed with it opens all the same: see [`Store::key_state`]. Ends an erasure that a power cut or another program's reading kept from being complete.
     pub fn open(config: &StoreConfig, seal: Seal) -> Result<Self, StoreError> {
-        owner::refuse_others(&config.dir)?;
+        account::refuse_others(&config.dir)?;
         // Made after the first database: where it is, there was one.
         let is_first = !config.dir.join(KEY_FILE).try_exists().unwrap_or(true);
         Self::open_as(config, seal, is_first)

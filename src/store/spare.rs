@@ -57,7 +57,7 @@ fn length(dir: &Path) -> u64 {
 fn set_apart(dir: &Path, length: u64) -> io::Result<()> {
     let path = dir.join(SPARE_FILE);
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-    super::owner::hand_over(dir, &file)?;
+    super::account::hand_over(dir, &file)?;
     let before = file.metadata()?.len();
     let apart = allocate(&file, length);
     if apart.is_err() {

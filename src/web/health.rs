@@ -127,10 +127,7 @@ enum Trouble {
 impl Trouble {
     /// What lies with the CRM is listed and is no reason to take the box for broken: it greets, and no visit is lost.
     fn breaks_the_box(&self) -> bool {
-        match self {
-            Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters => false,
-            _ => true,
-        }
+        !matches!(self, Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters)
     }
 
     fn of(trouble: trouble::Trouble) -> Self {

@@ -1,12 +1,15 @@
 //! What is wrong with the box itself on the cashier's page: one line, whole at any size, in every language.
 
 use serde_json::json;
+use snova::camera::CameraState;
+use snova::clock::WallTime;
+use snova::face::CameraId;
 use snova::greeter::CounterState;
 use snova::i18n::Language;
 use snova::trouble::Trouble;
 
 use crate::browser::{Browser, TWO_FRAMES};
-use crate::web_box::{SOON, TestBox, in_language, ivan, nobody, with};
+use crate::web_box::{SOON, TestBox, at, in_language, ivan, nobody, with};
 use crate::{AT_REST, FAULTS, keep, seen};
 
 const CUT: &str =
@@ -42,6 +45,32 @@ async fn each_trouble_of_the_box_is_one_whole_line_in_every_language_and_guests_
             browser.wait_until("document.body.dataset.state === 'live'", SOON).await;
         }
         assert_eq!(told.len(), Trouble::ALL.len(), "each has words of its own: {told:?}");
+        browser.goto("about:blank").await;
+        shop.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_gives_nothing_to_look_at_is_named_with_what_to_do() {
+    let since = WallTime { at: at("2026-05-12T11:03:20Z"), synchronised: true };
+    let browser = Browser::open().await;
+    for (language, state, what, then) in [
+        (Language::Russian, CameraState::Frozen { since }, "Камера показывает старую картинку", "с 14:03 — выключите"),
+        (Language::Ukrainian, CameraState::Unreadable { since }, "Картинка камери не читається", "з 14:03 — вимкніть"),
+        (Language::English, CameraState::Frozen { since }, "The camera shows an old picture", "since 14:03 — switch"),
+    ] {
+        let shop = TestBox::with(&["till-1"], in_language(language, "till-1")).await;
+        let look = format!("camera-{}-{}", state.as_str(), language.code());
+        shop.show("till-1", CounterState { cameras: vec![(CameraId::new("front"), state)], ..nobody() });
+        browser.resize(1024, 600).await;
+        browser.goto(&shop.url("/")).await;
+        browser.wait_until("document.body.dataset.state === 'lost'", SOON).await;
+        browser.wait_until(TWO_FRAMES, SOON).await;
+        keep(&browser, &look).await;
+        let text = seen(&browser).await;
+        assert!(text.contains(what) && text.contains(then), "{look}: {text}");
+        assert_eq!(browser.eval(CUT).await, json!(false), "{look}");
+        assert_eq!(browser.eval(FAULTS).await, json!([]), "{look}");
         browser.goto("about:blank").await;
         shop.stop().await;
     }
