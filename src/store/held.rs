@@ -28,10 +28,8 @@ pub(super) fn verdict(
     customer: CustomerId,
     attempts: u32,
 ) -> Result<Option<Becomes>, Fault> {
-    let consent = consents::current(tx, customer)?;
-    let Some(refused) = consent.and_then(|consent| consent.check(Purpose::VisitRecords, ask.days).err()) else {
-        return Ok(None);
-    };
+    let Some(consent) = consents::current(tx, customer)? else { return Ok(Some(Becomes::Held)) };
+    let Err(refused) = consent.check(Purpose::VisitRecords, ask.days) else { return Ok(None) };
     // One that has not begun may be a clock that was set back.
     let has_ended = !matches!(refused, ConsentError::InTheFuture { .. }) && ask.trust == Trust::Plausible;
     Ok(Some(if attempts > 0 && has_ended { Becomes::TakenBack } else { Becomes::Held }))
