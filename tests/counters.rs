@@ -98,6 +98,29 @@ async fn two_tills_never_show_each_others_customer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_tills_that_see_one_queue_make_one_visit_and_greet_once() {
+    let _alone = ALONE.lock().await;
+    let mut vision = ScriptedVision::new(64);
+    let face = vision.person("Иван");
+    let mut shop = Shop::with_tills(&["till-1", "till-2"]);
+    shop.enrol_face("Иван", face, &mut vision);
+    for (till, parts) in [("till-1", [(40, Some(face)), (30, None)]), ("till-2", [(20, None), (50, Some(face))])] {
+        let source = film(&shop.data.path().join(till), &parts);
+        shop.settings.cameras.push(at(till, till, source));
+    }
+    let service = shop.open(Box::new(vision)).await;
+    let tills = ["till-1", "till-2"].map(|till| Shown::inside(service.counters(), till));
+    eventually("both tills know him", || tills.iter().all(|till| !till.greetings().is_empty())).await;
+    let row = "visits WHERE counter = 'till-1' AND closed_at IS NULL";
+    eventually("the visit is recorded", || shop.count(row) == 1).await;
+    service.stop().await.expect("it stops in order");
+    assert!(tills[0].greetings()[0].ends_with(", Иван!"), "{:?}", tills[0].greetings());
+    assert_eq!(tills[1].greetings(), ["Иван"], "the second till has his name, and no greeting");
+    assert_eq!((shop.count("visits"), shop.count("outbox")), (1, 1));
+    assert_eq!(shop.count("visits WHERE closed_at IS NULL"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_card_greets_without_a_camera() {
     let _alone = ALONE.lock().await;
     let log = log_file();
