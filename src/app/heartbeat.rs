@@ -15,7 +15,9 @@ use crate::store::Store;
 
 /// The cameras as they are now; a reload may exchange them.
 #[derive(Clone, Default)]
-pub(super) struct CameraBoard(Arc<Mutex<Vec<(String, watch::Receiver<CameraState>)>>>);
+pub(super) struct CameraBoard(Arc<Mutex<Vec<Named>>>);
+
+type Named = (String, watch::Receiver<CameraState>);
 
 impl CameraBoard {
     pub fn show(&self, cameras: &CameraStates) {
