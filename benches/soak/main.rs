@@ -40,10 +40,11 @@ async fn soak(length: Duration) {
     let mut report = Report::default();
     let shop = Soaked::open().await;
     report.line(&format!("{} s; resident memory in kB", length.as_secs()));
+    let reload_every = RELOAD_EVERY.min(length / 4);
     let (began, mut samples, mut reloads) = (Instant::now(), Vec::<Sample>::new(), 0);
     while began.elapsed() < length {
         tokio::time::sleep(EVERY).await;
-        if began.elapsed().as_secs() / RELOAD_EVERY.as_secs() > reloads {
+        if began.elapsed().as_secs() / reload_every.as_secs().max(1) > reloads {
             reloads += 1;
             shop.reload(reloads);
         }

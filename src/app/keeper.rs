@@ -71,7 +71,7 @@ impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
         let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
-        let (mut retire, mut time) = (Chore::every(RETIRE), Timekeeper::of(&self));
+        let (mut retire, mut time) = (Chore::every(RETIRE), Timekeeper::new(&self.store, &self.clock, &self.metrics, &self.troubles));
         let (mut spare, mut copies) = (Chore::every(SPARE), Chore::every(COPIES));
         let mut look = Chore::every(LOOK_AT_STORE);
         let mut lookout = Lookout::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.troubles.clone());
@@ -104,8 +104,7 @@ impl Keeper {
 
     /// By a clock that can be right: what it removes does not come back.
     fn is_night(&self) -> bool {
-        let hour = self.clock.wall().at.to_zoned(self.keeping.now().0).hour();
-        self.clock.trust() == Trust::Plausible && NIGHT.contains(&hour)
+        is_night(&*self.clock, self.keeping.now().0)
     }
 
     /// Removes visits that are too old to be kept, one round; the rest goes in the rounds after.
@@ -145,6 +144,10 @@ impl Keeper {
             Err(error) => tracing::warn!(%error, "copies of the database are still there; trying again"),
         }
     }
+}
+
+fn is_night(clock: &dyn Clock, zone: TimeZone) -> bool {
+    clock.trust() == Trust::Plausible && NIGHT.contains(&clock.wall().at.to_zoned(zone).hour())
 }
 
 pub(super) fn count_troubles(troubles: &Troubles, metrics: &Metrics) {
@@ -199,13 +202,9 @@ mod tests {
 
     #[test]
     fn old_visits_are_removed_at_night_alone_and_under_a_clock_that_can_be_right() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
         let is_night = |time: &str, trust| {
-            let clock = Arc::new(Doubtful(SimulatedClock::starting_at(time.parse().unwrap()), trust));
-            let (_stopper, stop) = crate::shutdown::channel();
-            let time_zone = TimeZone::get("Europe/Kyiv").unwrap();
-            Keeper { store: Arc::clone(&store), clock, stop, time_zone, keep_visits_days: Some(1) }.is_night()
+            let clock = Doubtful(SimulatedClock::starting_at(time.parse().unwrap()), trust);
+            is_night(&clock, TimeZone::get("Europe/Kyiv").unwrap())
         };
         // Two hours east of UTC in winter.
         let times = ["2026-03-02T00:59:00Z", "2026-03-02T01:00:00Z", "2026-03-02T02:59:00Z", "2026-03-02T03:00:00Z"];

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::keeper::Keeper;
 use crate::clock::{Clock, Judgement, Kept, Monotonic, REMEDY, Trust};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -34,12 +33,12 @@ pub(super) struct Timekeeper {
 }
 
 impl Timekeeper {
-    pub fn of(keeper: &Keeper) -> Self {
+    pub fn new(store: &Arc<Store>, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>, troubles: &Troubles) -> Self {
         Self {
-            store: Arc::clone(&keeper.store),
-            clock: Arc::clone(&keeper.clock),
-            metrics: Arc::clone(&keeper.metrics),
-            troubles: keeper.troubles.clone(),
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            metrics: Arc::clone(metrics),
+            troubles: troubles.clone(),
             trust: Trust::Plausible,
             kept: Kept::default(),
             asked_at: None,
@@ -154,16 +153,11 @@ mod tests {
             let store = Arc::new(Store::open(&StoreConfig::new(dir.path()), Seal::plain()).unwrap());
             let hands = Arc::new(SimulatedClock::starting_at(wall));
             hands.set_synchronised(synchronised);
-            let clock = Arc::new(TrustedClock::new(Arc::clone(&hands) as Arc<dyn Clock>, Kept::default()));
-            let (troubles, (_, stop)) = (Troubles::default(), shutdown::channel());
-            let keeper = Keeper {
-                store: Arc::clone(&store),
-                clock,
-                metrics: Arc::new(Metrics::new()),
-                troubles: troubles.clone(),
-                stop,
-            };
-            Self { _dir: dir, hands, store, troubles, timekeeper: Timekeeper::of(&keeper) }
+            let clock: Arc<dyn Clock> =
+                Arc::new(TrustedClock::new(Arc::clone(&hands) as Arc<dyn Clock>, Kept::default()));
+            let (troubles, metrics) = (Troubles::default(), Arc::new(Metrics::new()));
+            let timekeeper = Timekeeper::new(&store, &clock, &metrics, &troubles);
+            Self { _dir: dir, hands, store, troubles, timekeeper }
         }
 
         /// Looks each minute for so long, and gives what is on the disk then.
