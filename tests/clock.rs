@@ -85,6 +85,8 @@ fn a_clock_before_the_release_is_behind_even_on_a_new_box_and_even_if_a_time_ser
 #[test]
 fn a_new_box_with_a_clock_chip_and_no_network_is_plausible_and_one_that_stands_in_2036_is_not() {
     assert_eq!(Machine::starts(today(), false, Kept::default()).trust(), Trust::Plausible);
+    let shelved = release_time() + 1_000 * DAY;
+    assert_eq!(Machine::starts(shelved, false, Kept::default()).trust(), Trust::Plausible, "installed years later");
     assert_eq!(Machine::starts(time("2036-02-07T06:28:16Z"), false, Kept::default()).trust(), Trust::Ahead);
 }
 
@@ -119,6 +121,14 @@ fn a_clock_that_wakes_up_below_the_floor_is_behind() {
     let words = machine.judged().to_string();
     assert!(words.contains("2027-05-12T08:00:00Z") && words.contains("it is 2027-05-12T09:00:00Z at least"), "{words}");
     assert_eq!(Machine::starts(today() - 9 * MINUTE, false, kept).trust(), Trust::Plausible, "a chip's drift is none");
+}
+
+#[test]
+fn a_chip_that_fell_back_by_months_over_a_stop_is_behind_though_the_floor_is_older() {
+    let kept = Machine::starts(today(), false, Kept::default()).kept();
+    assert_eq!(kept.floor, Some(release_time()), "nobody ever synchronised it");
+    assert_eq!(Machine::starts(today() - 60 * DAY, false, kept.clone()).trust(), Trust::Behind);
+    assert_eq!(Machine::starts(today() - HOUR, false, kept).trust(), Trust::Plausible, "it was corrected by an hour");
 }
 
 #[test]
@@ -209,6 +219,15 @@ fn after_a_glitch_into_2036_the_crms_date_or_the_owner_lowers_the_floor() {
 }
 
 #[test]
+fn a_crm_lowers_a_floor_that_is_still_to_come_also_while_the_clock_is_wrong() {
+    let glitch = Machine::was_right_at(time("2036-02-07T06:28:16Z"));
+    let machine = Machine::starts(time("2026-11-20T00:00:00Z"), false, glitch);
+    machine.clock.hear(today());
+    assert_eq!((machine.trust(), machine.judged().floor), (Trust::Behind, today()));
+    assert_eq!(machine.judged().known(), today(), "consents are judged by the CRM's day, not by 2036");
+}
+
+#[test]
 fn a_crms_date_never_raises_the_floor() {
     let machine = Machine::starts(today(), false, Kept::default());
     machine.clock.hear(time("2036-02-07T06:28:16Z"));
@@ -223,9 +242,8 @@ fn a_clock_that_is_a_day_from_the_crms_is_implausible_and_says_what_the_crm_says
     machine.clock.hear(today() + 3 * DAY);
     assert_eq!(machine.trust(), Trust::Behind);
     assert!(machine.judged().to_string().ends_with("by the CRM's clock it is 2027-05-15T09:00:00Z"));
-    machine.set_wall(today() + 3 * DAY);
-    machine.clock.hear(today() + 3 * DAY);
-    assert_eq!(machine.trust(), Trust::Plausible, "the owner has set it: the CRM agrees");
+    machine.set_wall(today() + 3 * DAY + HOUR);
+    assert_eq!(machine.trust(), Trust::Plausible, "the owner has set it near enough to what the CRM says");
 }
 
 #[test]
@@ -243,9 +261,9 @@ fn a_crm_that_is_hours_off_or_before_the_release_is_no_reason_to_doubt_the_clock
 fn a_synchronised_clock_is_not_judged_by_a_crm() {
     let machine = Machine::starts(today(), true, Kept::default());
     machine.clock.hear(today() - 30 * DAY);
-    assert_eq!((machine.trust(), machine.judged().floor), (Trust::Plausible, today()));
+    // Nobody has looked since.
     machine.hands.set_synchronised(false);
-    assert_eq!(machine.trust(), Trust::Plausible);
+    assert_eq!((machine.trust(), machine.judged().floor), (Trust::Plausible, today()));
 }
 
 #[test]
