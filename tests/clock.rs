@@ -1,71 +1,23 @@
 //! The judged clock: which wall time is believed, what raises and lowers the floor, and what is kept over a stop.
 //!
-//! What the service does by it is `clock_service.rs`; consents by two dates are in `customer/consent.rs`.
+//! What holds whatever happens is `clock_properties.rs`; what the service does by it is `clock_service.rs`.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/clock_machine.rs"]
+mod clock_machine;
 #[path = "support/store_fixture.rs"]
 mod store_fixture;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock_machine::{DAY, HOUR, MINUTE, Machine, time, today};
+use jiff::SignedDuration;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
-use snova::clock::{Clock, Judgement, Kept, RELEASE, SimulatedClock, SinceBoot, Trust, TrustedClock, release_time};
+use snova::clock::{Clock, Kept, RELEASE, SimulatedClock, SinceBoot, Trust, TrustedClock, release_time};
 use snova::customer::{Consent, Purpose};
 use store_fixture::{consent, fresh};
-
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-
-fn time(text: &str) -> Timestamp {
-    text.parse().expect("a time")
-}
-
-/// A day on which this release is in use.
-fn today() -> Timestamp {
-    time("2027-05-12T09:00:00Z")
-}
-
-/// A machine and the judged clock on it; `restart` ends both.
-struct Machine {
-    hands: Arc<SimulatedClock>,
-    clock: TrustedClock,
-}
-
-impl Machine {
-    fn starts(wall: Timestamp, synchronised: bool, kept: Kept) -> Self {
-        let hands = Arc::new(SimulatedClock::starting_at(wall));
-        hands.set_synchronised(synchronised);
-        Self { clock: TrustedClock::new(Arc::clone(&hands) as Arc<dyn Clock>, kept), hands }
-    }
-
-    /// One that a time server had set, and that is off since.
-    fn was_right_at(then: Timestamp) -> Kept {
-        Self::starts(then, true, Kept::default()).kept()
-    }
-
-    fn judged(&self) -> Judgement {
-        self.clock.judgement().expect("this clock is judged")
-    }
-
-    fn kept(&self) -> Kept {
-        self.judged().kept()
-    }
-
-    fn trust(&self) -> Trust {
-        self.clock.trust()
-    }
-
-    fn set_wall(&self, to: Timestamp) {
-        // What it said until now is seen first, as a service sees it each second.
-        self.clock.trust();
-        self.hands.step_wall(to);
-    }
-}
 
 #[test]
 fn the_release_is_the_one_that_is_built_and_its_date_has_passed() {
@@ -359,99 +311,4 @@ fn the_database_keeps_the_time_and_the_owners_word_is_not_overwritten_by_who_has
     assert!(!device.store.keep_floor(&kept).expect("the database is fine"), "this one has not heard it");
     assert_eq!(device.store.floor().expect("it is read"), word);
     assert!(device.store.keep_floor(&Kept { believed: None, ..word }).expect("it is written"), "and this one has");
-}
-
-/// What happens to a box.
-#[derive(Clone, Debug)]
-enum Happening {
-    Passes(Duration),
-    /// Somebody or something sets the wall clock, this far from the true time.
-    Step(i64),
-    /// A time server is reached, and is right.
-    Synchronise,
-    Unplug,
-    /// A CRM that is right, but for some minutes.
-    Hear(i64),
-    /// The owner accepts the clock, having set it right.
-    SetAndAccept,
-    /// Off for so long; the chip goes on.
-    Restart(Duration),
-}
-
-fn happening() -> impl Strategy<Value = Happening> {
-    let hours = |most: u32| (0..most).prop_map(|hours| HOUR * hours);
-    prop_oneof![
-        4 => hours(1_000).prop_map(Happening::Passes),
-        2 => (-20 * 365 * 24..20 * 365 * 24i64).prop_map(Happening::Step),
-        1 => (-2..2i64).prop_map(Happening::Step),
-        1 => Just(Happening::Synchronise),
-        1 => Just(Happening::Unplug),
-        1 => (-8..8i64).prop_map(Happening::Hear),
-        1 => Just(Happening::SetAndAccept),
-        2 => hours(399 * 24).prop_map(Happening::Restart),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_the_floor_stays_below_the_truth(happenings in prop::collection::vec(happening(), 1..60)) {
-        let tolerance = SignedDuration::from_mins(10);
-        let (mut truth, mut apart) = (today(), SignedDuration::ZERO);
-        let mut machine = Machine::starts(truth, false, Kept::default());
-        for happening in happenings {
-            let before = machine.trust();
-            let passes = matches!(happening, Happening::Passes(_));
-            match happening {
-                Happening::Passes(time) => {
-                    truth += time;
-                    machine.hands.advance(time);
-                }
-                Happening::Step(hours) => {
-                    apart = SignedDuration::from_hours(hours);
-                    machine.hands.set_synchronised(false);
-                }
-                Happening::Synchronise => {
-                    apart = SignedDuration::ZERO;
-                    machine.hands.step_wall(truth);
-                    machine.hands.set_synchronised(true);
-                }
-                Happening::Unplug => machine.hands.set_synchronised(false),
-                Happening::Hear(minutes) => machine.clock.hear(truth + SignedDuration::from_mins(minutes)),
-                Happening::SetAndAccept => {
-                    apart = SignedDuration::ZERO;
-                    machine.hands.set_synchronised(false);
-                    machine.hands.step_wall(truth);
-                    machine.clock.accept(truth);
-                    prop_assert_eq!(machine.trust(), Trust::Plausible);
-                }
-                Happening::Restart(off) => {
-                    let kept = machine.kept();
-                    truth += off;
-                    machine = Machine::starts(truth + apart, false, kept);
-                }
-            }
-            machine.hands.step_wall(truth + apart);
-            let floor = machine.judged().floor;
-            prop_assert!(floor <= truth + tolerance, "{} at {}", floor, truth);
-            prop_assert!(floor >= release_time());
-            if passes && before == Trust::Plausible {
-                prop_assert_eq!(machine.trust(), Trust::Plausible, "time merely passed");
-            }
-        }
-    }
-
-    #[test]
-    fn an_honest_clock_is_never_doubted(stops in prop::collection::vec((0..2_000u32, 0..9_500u32), 1..40)) {
-        let (mut truth, mut kept) = (today(), Kept::default());
-        for (on, off) in stops {
-            let machine = Machine::starts(truth, false, kept);
-            prop_assert_eq!(machine.trust(), Trust::Plausible);
-            machine.hands.advance(HOUR * on);
-            truth += HOUR * on;
-            machine.clock.hear(truth);
-            prop_assert_eq!(machine.trust(), Trust::Plausible);
-            kept = machine.kept();
-            truth += HOUR * off;
-        }
-    }
 }
