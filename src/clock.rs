@@ -126,10 +126,24 @@ pub trait Clock: Send + Sync {
         self.wall().at.to_zoned(zone.clone()).date().into()
     }
 
+    /// The machine's present start and how long ago it was, by a clock that nobody sets and that runs on in sleep: it
+    /// orders what happened before and after a restart of the program. `None` where the machine does not tell.
+    fn since_boot(&self) -> Option<SinceBoot> {
+        None
+    }
+
     /// A new UUIDv7: unique everywhere, ordered by this clock's wall time, so it may travel to a centre.
     fn mint(&self) -> Uuid {
         mint_at(self.wall().at)
     }
+}
+
+/// A point of time within one run of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinceBoot {
+    /// Another one for each start of the machine.
+    pub boot: String,
+    pub after: Duration,
 }
 
 /// A new UUIDv7 for something that happened at `at`, where the time travels with the data and no clock does.
@@ -142,12 +156,13 @@ pub fn mint_at(at: jiff::Timestamp) -> Uuid {
 /// The machine's own clocks.
 pub struct SystemClock {
     began: Instant,
+    boot: Option<String>,
 }
 
 impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
     pub fn new() -> Self {
-        Self { began: Instant::now() }
+        Self { began: Instant::now(), boot: boot_id() }
     }
 }
 
@@ -166,6 +181,27 @@ impl Clock for SystemClock {
     fn wall(&self) -> WallTime {
         WallTime { at: jiff::Timestamp::now(), synchronised: kernel_clock_is_synchronised() }
     }
+
+    fn since_boot(&self) -> Option<SinceBoot> {
+        Some(SinceBoot { boot: self.boot.clone()?, after: boot_time()? })
+    }
+}
+
+/// The kernel's name for this start of the machine (`random(4)`).
+fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// `CLOCK_BOOTTIME` (`clock_gettime(2)`).
+fn boot_time() -> Option<Duration> {
+    // SAFETY: `timespec` is plain data, and the pointer is to a live local for the length of the call.
+    let (outcome, time) = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        (libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time), time)
+    };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (outcome == 0).then(|| Duration::new(seconds, nanos))
 }
 
 /// The kernel's own word (`adjtimex(2)`): it knows whether a time daemon has set it.
@@ -183,11 +219,23 @@ fn kernel_clock_is_synchronised() -> bool {
 /// A clock that moves only when told to: for tests, and for replaying a recording faster than life.
 pub struct SimulatedClock {
     now: Mutex<(Monotonic, WallTime)>,
+    boot: Mutex<Option<SinceBoot>>,
 }
 
 impl SimulatedClock {
     pub fn starting_at(wall: jiff::Timestamp) -> Self {
-        Self { now: Mutex::new((Monotonic::default(), WallTime { at: wall, synchronised: true })) }
+        let now = Mutex::new((Monotonic::default(), WallTime { at: wall, synchronised: true }));
+        Self { now, boot: Mutex::default() }
+    }
+
+    /// Says during which start of the machine it is, and how long after it.
+    pub fn boot(&self, since: Option<SinceBoot>) {
+        *self.boot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = since;
+    }
+
+    /// Sets the wall clock to `at`, as a time server does, whatever has passed.
+    pub fn step_to(&self, at: jiff::Timestamp) {
+        self.lock().1.at = at;
     }
 
     /// Moves both clocks forward by `by`.
@@ -195,6 +243,9 @@ impl SimulatedClock {
         let mut now = self.lock();
         now.0 = now.0 + by;
         now.1.at = now.1.at.checked_add(by).unwrap_or(now.1.at);
+        if let Some(since) = &mut *self.boot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            since.after += by;
+        }
     }
 
     /// Moves both clocks forward to `to`; a point in the past changes nothing.
@@ -215,5 +266,9 @@ impl Clock for SimulatedClock {
 
     fn wall(&self) -> WallTime {
         self.lock().1
+    }
+
+    fn since_boot(&self) -> Option<SinceBoot> {
+        self.boot.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }

@@ -39,6 +39,7 @@ pub mod store;
 pub mod enrolment;
 pub mod eval;
 pub mod greeter;
+pub mod loader;
 pub mod setup;
 pub mod sync;
 pub mod web;

@@ -1,61 +1,27 @@
-//! From sightings to visits: one visit a stay at a counter, and one greeting a visit.
+//! From sightings to visits: one visit a stay in the shop, at whatever counters, and one greeting a visit.
 //!
-//! Pure state and time: names, phrases, screens and rows are `crate::greeter`'s. What a card or phone given at the
-//! counter does to a visit is in `entry`.
+//! Pure state and time: names, phrases, screens and rows are `crate::greeter`'s. What a card or phone given at a
+//! counter does to a visit is in `entry`, what the cashier's word does in `word`, the states are in `stay`.
 
 mod entry;
 mod event;
+mod stay;
+mod word;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::clock::Monotonic;
-use crate::customer::{Candidate, CustomerId, Decision, HowKnown, Sighting, TrackId, Verdict, VisitId};
+use crate::customer::{Candidate, CustomerId, Decision, HowKnown, Sighting, TrackId, VisitId};
 use crate::face::CounterId;
-pub use event::{VisitConfig, VisitEvent};
+pub use event::{Resumed, VisitConfig, VisitEvent};
+use stay::{By, Presence, Question, Shown, Stay};
 
-#[derive(Clone, Debug, PartialEq)]
-enum Who {
-    Customer(CustomerId, HowKnown),
-    /// Best first, never empty.
-    Suggestion(Vec<CustomerId>),
-}
-
-struct Stay {
-    visit: VisitId,
-    who: Who,
-    /// Tracks that were given to this stay, on any camera of the counter.
-    tracks: HashSet<TrackId>,
-    seen_at: Monotonic,
-    /// Off the screen since then, waiting for the merge window to pass.
-    left_at: Option<Monotonic>,
-    /// Whether a card named them, not a face.
-    entered: bool,
-    /// Until then their card, having been entered, keeps them on the screen without being seen.
-    held_until: Option<Monotonic>,
-    /// The cashier was done with them; when they were last seen standing there all the same.
-    dismissed_at: Option<Monotonic>,
-}
-
-impl Stay {
-    fn new(visit: VisitId, who: Who, tracks: HashSet<TrackId>, now: Monotonic) -> Self {
-        Self { visit, who, tracks, seen_at: now, left_at: None, entered: false, held_until: None, dismissed_at: None }
-    }
-
-    fn is_of(&self, customer: CustomerId) -> bool {
-        matches!(&self.who, Who::Customer(who, _) if *who == customer)
-    }
-
-    /// Whether this is a question whose likeliest answer is `customer`.
-    fn asks_for(&self, customer: CustomerId) -> bool {
-        matches!(&self.who, Who::Suggestion(candidates) if candidates.first() == Some(&customer))
-    }
-}
-
-/// A customer the cashier refused: not named here again until they have been out of sight for a while.
+/// A customer the cashier refused: not named at this counter again until they have been out of its sight for a while.
 struct Refusal {
+    counter: CounterId,
     customer: CustomerId,
     seen_at: Monotonic,
 }
@@ -63,144 +29,173 @@ struct Refusal {
 /// How long a refused customer must be unseen before the counter may name them again.
 const REFUSAL: Duration = Duration::from_secs(30);
 
-/// The visits of one counter.
-pub struct Visits {
+/// Since when a live track has been here, and when it was last seen.
+struct Arrival {
     counter: CounterId,
+    since: Monotonic,
+    seen_at: Monotonic,
+}
+
+/// A face in one frame.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    now: Monotonic,
+    counter: &'a CounterId,
+    track: TrackId,
+    /// Whether it has been here for the dwell time.
+    dwelt: bool,
+}
+
+/// The visits of the whole box. A customer has one at a time, whatever counters see them.
+pub struct Visits {
     config: VisitConfig,
     stays: Vec<Stay>,
+    questions: Vec<Question>,
     refused: Vec<Refusal>,
-    /// Since when each live track has been here, with when it was last seen.
-    arrivals: Vec<(TrackId, Monotonic, Monotonic)>,
+    arrivals: HashMap<TrackId, Arrival>,
 }
 
 impl Visits {
-    pub fn new(counter: CounterId, config: VisitConfig) -> Self {
-        Self { counter, config, stays: Vec::new(), refused: Vec::new(), arrivals: Vec::new() }
+    pub fn new(config: VisitConfig) -> Self {
+        Self { config, stays: Vec::new(), questions: Vec::new(), refused: Vec::new(), arrivals: HashMap::new() }
     }
 
-    /// Takes one frame's sightings at this counter, or none as time passes. `mint` gives ids for new visits.
+    /// Goes on by other times. A merge window that runs already keeps its end.
+    pub fn reconfigure(&mut self, config: VisitConfig) {
+        self.config = config;
+    }
+
+    /// Takes the sightings of one frame at `counter`; time passes at all. `mint` gives ids for new visits.
     pub fn advance(
         &mut self,
         now: Monotonic,
+        counter: &CounterId,
         sightings: &[Sighting],
         mint: &mut dyn FnMut() -> Uuid,
     ) -> Vec<VisitEvent> {
-        let mut events = Vec::new();
+        // First: whose window is over does not come back, but comes anew.
+        let mut events = self.pass(now);
         for sighting in sightings {
-            debug_assert_eq!(sighting.counter, self.counter);
-            let dwelt = self.arrive(sighting) >= self.config.dwell;
+            debug_assert_eq!(sighting.counter, *counter);
+            let dwelt = self.arrive(counter, sighting) >= self.config.dwell;
+            let look = Look { now, counter, track: sighting.track, dwelt };
             match &sighting.decision {
-                Decision::Match(candidate) => {
-                    self.matched(now, sighting.track, candidate.customer, dwelt, mint, &mut events)
-                }
-                Decision::Maybe(candidates) => self.maybe(now, sighting.track, candidates, dwelt, mint, &mut events),
-                Decision::NoMatch | Decision::Undecided(_) => self.unnamed(now, sighting.track),
+                Decision::Match(candidate) => self.matched(look, candidate.customer, mint, &mut events),
+                Decision::Maybe(candidates) => self.maybe(look, candidates, mint, &mut events),
+                Decision::NoMatch => self.unnamed(look, true),
+                Decision::Undecided(_) => self.unnamed(look, false),
             }
         }
-        self.pass(now, &mut events);
+        events.extend(self.pass(now));
         events
     }
 
-    /// The cashier's word. `None`: no such visit is here. An answer that was already given changes nothing.
-    pub fn answer(&mut self, now: Monotonic, visit: VisitId, answer: Verdict) -> Option<Vec<VisitEvent>> {
-        let index = self.stays.iter().position(|s| s.visit == visit)?;
-        let counter = self.counter.clone();
-        let who = self.stays[index].who.clone();
-        let events = match (who, answer) {
-            (Who::Customer(..), Verdict::Yes) => vec![VisitEvent::Confirmed { visit, counter }],
-            (Who::Customer(customer, _), Verdict::Other(other)) if customer == other => {
-                vec![VisitEvent::Confirmed { visit, counter }]
-            }
-            (Who::Customer(customer, _), Verdict::Other(other)) => {
-                self.refused.push(Refusal { customer, seen_at: now });
-                let gone = VisitEvent::Rejected { visit, counter: counter.clone(), recorded: true };
-                self.give(now, index, other, gone, |customer| VisitEvent::Reassigned { visit, counter, customer })
-            }
-            (Who::Suggestion(candidates), Verdict::Yes) => self.confirm(now, index, candidates[0]),
-            (Who::Suggestion(_), Verdict::Other(customer)) => self.confirm(now, index, customer),
-            (Who::Customer(..), Verdict::Done) => self.dismiss(now, index),
-            // Done with somebody who is only asked about: nobody of those is here.
-            (who, Verdict::No | Verdict::Done) => {
-                let (customers, recorded) = match who {
-                    Who::Customer(customer, _) => (vec![customer], true),
-                    Who::Suggestion(candidates) => (candidates, false),
-                };
-                self.refused.extend(customers.into_iter().map(|customer| Refusal { customer, seen_at: now }));
-                self.stays.remove(index);
-                vec![VisitEvent::Rejected { visit, counter, recorded }]
-            }
-        };
-        Some(events)
+    /// Lets time pass at all counters: who is gone leaves the screen, who is long gone has ended the visit.
+    pub fn pass(&mut self, now: Monotonic) -> Vec<VisitEvent> {
+        self.pass_except(now, None)
     }
 
-    /// A suggestion becomes a visit by the cashier's word.
-    fn confirm(&mut self, now: Monotonic, index: usize, customer: CustomerId) -> Vec<VisitEvent> {
-        let (visit, counter) = (self.stays[index].visit, self.counter.clone());
-        let gone = VisitEvent::Left { visit, counter: counter.clone(), recorded: false };
-        let how = HowKnown::Confirmed;
-        self.give(now, index, customer, gone, |customer| VisitEvent::Opened { visit, counter, customer, how })
-    }
-
-    /// Gives the stay at `index` to `customer`: `given` happens; or, where the customer has a visit here
-    /// already (its window is still open), that one goes on and `gone` happens to this.
-    fn give(
-        &mut self,
-        now: Monotonic,
-        index: usize,
-        customer: CustomerId,
-        gone: VisitEvent,
-        given: impl FnOnce(CustomerId) -> VisitEvent,
-    ) -> Vec<VisitEvent> {
-        self.refused.retain(|r| r.customer != customer);
-        let who = Who::Customer(customer, HowKnown::Confirmed);
-        let Some(other) = self.stays.iter().position(|s| s.is_of(customer)) else {
-            self.stays[index].who = who;
-            return vec![given(customer)];
-        };
-        let tracks = std::mem::take(&mut self.stays[index].tracks);
-        let held_until = self.stays[index].held_until;
-        let stay = &mut self.stays[other];
-        stay.tracks.extend(tracks);
-        (stay.who, stay.seen_at, stay.dismissed_at) = (who, now, None);
-        stay.held_until = stay.held_until.max(held_until);
-        let mut events = vec![gone];
-        if stay.left_at.take().is_some() {
-            let (visit, counter, entered) = (stay.visit, self.counter.clone(), stay.entered);
-            events.push(VisitEvent::Returned { visit, counter, customer, entered });
-        }
-        self.stays.remove(index);
+    /// A word that comes at the last moment still finds what it is about.
+    fn pass_except(&mut self, now: Monotonic, answered: Option<VisitId>) -> Vec<VisitEvent> {
+        let (absence, merge) = (self.config.absence, self.config.merge);
+        let mut events = Vec::new();
+        let arrivals = &mut self.arrivals;
+        arrivals.retain(|_, arrival| now.since(arrival.seen_at) < absence);
+        self.questions.retain_mut(|question| {
+            let left = now.since(question.seen_at) >= absence && answered != Some(question.visit);
+            if left {
+                events.push(question.left());
+            }
+            question.tracks.retain(|track| arrivals.contains_key(track));
+            !left
+        });
+        self.stays.retain_mut(|stay| {
+            while let Some((at, counter)) = stay.left_first(now, absence) {
+                events.extend(stay.leave(at, &counter, merge));
+            }
+            for (_, presence) in stay.presences_mut() {
+                presence.tracks.retain(|track, _| arrivals.contains_key(track));
+            }
+            let over = stay.gone_until().is_some_and(|until| until <= now) && answered != Some(stay.visit);
+            if over {
+                events.push(VisitEvent::Closed { visit: stay.visit, counter: stay.opened_at.clone() });
+            }
+            !over
+        });
         events
     }
 
-    /// Forgets an erased customer: their stay leaves the screen, and nothing more is said of the visit.
+    /// Forgets an erased customer: they leave the screens, and nothing more is said of the visit.
     pub fn forget(&mut self, customer: CustomerId) -> Vec<VisitEvent> {
         let mut events = Vec::new();
         self.refused.retain(|r| r.customer != customer);
-        self.stays.retain_mut(|stay| {
-            let keep = match &mut stay.who {
-                Who::Customer(who, _) => *who != customer,
-                Who::Suggestion(candidates) => {
-                    candidates.retain(|c| *c != customer);
-                    !candidates.is_empty()
-                }
-            };
-            if !keep && stay.left_at.is_none() {
-                let counter = self.counter.clone();
-                events.push(VisitEvent::Left { visit: stay.visit, counter, recorded: false });
+        for stay in self.stays.extract_if(.., |stay| stay.customer == customer) {
+            let shown: Vec<&CounterId> = stay.presences().filter(|(_, p)| p.is_shown()).map(|(c, _)| c).collect();
+            let last = shown.len().saturating_sub(1);
+            events.extend(shown.into_iter().enumerate().map(|(n, counter)| VisitEvent::Left {
+                visit: stay.visit,
+                counter: counter.clone(),
+                recorded: false,
+                last: n == last,
+            }));
+        }
+        self.questions.retain_mut(|question| {
+            question.candidates.retain(|c| *c != customer);
+            if question.candidates.is_empty() {
+                events.push(question.left());
             }
-            keep
+            !question.candidates.is_empty()
         });
         events
     }
 
-    /// The customers whose visits are not over, on the screen or within the merge window, each with whether a card
+    /// The counter is no longer configured: whoever is there leaves it.
+    pub fn close_counter(&mut self, now: Monotonic, counter: &CounterId) -> Vec<VisitEvent> {
+        let merge = self.config.merge;
+        self.refused.retain(|r| r.counter != *counter);
+        self.arrivals.retain(|_, arrival| arrival.counter != *counter);
+        let mut events: Vec<VisitEvent> =
+            self.questions.extract_if(.., |q| q.counter == *counter).map(|question| question.left()).collect();
+        events.extend(self.stays.iter_mut().filter_map(|stay| stay.leave(now, counter, merge)));
+        events
+    }
+
+    /// Takes up a visit of the process before: its customer is out of sight, and may come back for the time that is
+    /// left. Of two visits of one customer the one with more time left goes on, and the other ends.
+    pub fn take_up(&mut self, now: Monotonic, resumed: Resumed) {
+        if self.stays.iter().any(|stay| stay.visit == resumed.visit) {
+            return;
+        }
+        let mut stay = Stay::resumed(resumed.clone(), now + resumed.left);
+        if let Some(other) = self.stays.iter_mut().find(|other| other.customer == stay.customer) {
+            if other.gone_until().is_some_and(|until| until < now + resumed.left) {
+                other.end_at(now);
+            } else {
+                stay.end_at(now);
+            }
+        }
+        self.stays.push(stay);
+    }
+
+    /// The process stops: everybody leaves the screens, and no visit is over for it.
+    pub fn suspend(&mut self, now: Monotonic) -> Vec<VisitEvent> {
+        let merge = self.config.merge;
+        let mut events: Vec<VisitEvent> = self.questions.drain(..).map(|question| question.left()).collect();
+        for stay in &mut self.stays {
+            for counter in stay.counters() {
+                events.extend(stay.leave(now, &counter, merge));
+            }
+        }
+        self.arrivals.clear();
+        events
+    }
+
+    /// The customers whose visits are not over, on a screen or within the merge window, each with whether a card
     /// named them.
     pub fn customers(&self) -> Vec<(CustomerId, bool)> {
-        let all = self.stays.iter().flat_map(|stay| match &stay.who {
-            Who::Customer(customer, _) => vec![(*customer, stay.entered)],
-            Who::Suggestion(candidates) => candidates.iter().map(|customer| (*customer, false)).collect(),
-        });
-        all.collect()
+        let known = self.stays.iter().map(|stay| (stay.customer, stay.entered));
+        let asked = self.questions.iter().flat_map(|question| &question.candidates).map(|c| (*c, false));
+        known.chain(asked).collect()
     }
 
     /// Whether this visit is one that a card or phone opened or brought back.
@@ -208,186 +203,154 @@ impl Visits {
         self.stays.iter().any(|stay| stay.visit == visit && stay.entered)
     }
 
-    /// Ends everything: the service stops.
-    pub fn close_all(&mut self) -> Vec<VisitEvent> {
-        let mut events = Vec::new();
-        for stay in self.stays.drain(..) {
-            let (visit, counter) = (stay.visit, self.counter.clone());
-            let recorded = matches!(stay.who, Who::Customer(..));
-            if stay.left_at.is_none() {
-                events.push(VisitEvent::Left { visit, counter: counter.clone(), recorded });
-            }
-            if recorded {
-                events.push(VisitEvent::Closed { visit, counter });
-            }
-        }
-        self.arrivals.clear();
-        events
+    /// The recorded visits whose customers have not gone, with when each was last seen.
+    pub fn present(&self) -> Vec<(VisitId, Monotonic)> {
+        self.stays.iter().filter_map(|stay| Some((stay.visit, stay.seen_at()?))).collect()
     }
 
     /// Notes that a track is here; how long it has been.
-    fn arrive(&mut self, sighting: &Sighting) -> Duration {
-        match self.arrivals.iter_mut().find(|(track, ..)| *track == sighting.track) {
-            Some((_, since, seen)) => {
-                *seen = sighting.seen_at;
-                sighting.seen_at.since(*since)
-            }
-            None => {
-                self.arrivals.push((sighting.track, sighting.seen_at, sighting.seen_at));
-                Duration::ZERO
-            }
-        }
+    fn arrive(&mut self, counter: &CounterId, sighting: &Sighting) -> Duration {
+        let seen_at = sighting.seen_at;
+        let new = || Arrival { counter: counter.clone(), since: seen_at, seen_at };
+        let arrival = self.arrivals.entry(sighting.track).or_insert_with(new);
+        arrival.seen_at = seen_at;
+        seen_at.since(arrival.since)
     }
 
     fn matched(
         &mut self,
-        now: Monotonic,
-        track: TrackId,
+        look: Look<'_>,
         customer: CustomerId,
-        dwelt: bool,
         mint: &mut dyn FnMut() -> Uuid,
         events: &mut Vec<VisitEvent>,
     ) {
-        if self.is_confirmed(now, track) || self.is_refused(now, customer) || self.is_dismissed(now, track, customer) {
+        if self.is_given(look) {
             return;
         }
-        let counter = self.counter.clone();
-        if let Some(stay) = self.stays.iter_mut().find(|s| s.is_of(customer)) {
-            stay.tracks.insert(track);
-            // Back after leaving is arriving anew: a passer-by's moment does not bring the card back.
-            if stay.left_at.is_some() && !dwelt {
+        self.take_from_others(look, Some(customer));
+        if self.is_refused(look, customer) || self.is_done_with(look, customer) {
+            return;
+        }
+        let Look { now, counter, track, dwelt } = look;
+        if let Some(stay) = self.stays.iter_mut().find(|stay| stay.customer == customer) {
+            // Back after leaving, or at a second till, is arriving anew: a passer-by's moment brings no card.
+            if !dwelt && !stay.is_shown_at(counter) {
                 return;
             }
-            stay.seen_at = now;
-            if dwelt {
-                // From here on a camera tells when they leave, sooner and better than the time of the hold.
-                stay.held_until = None;
-            }
-            if stay.left_at.take().is_some() {
-                events.push(VisitEvent::Returned { visit: stay.visit, counter, customer, entered: false });
-            }
-            self.settle_questions(customer, track, events);
+            events.extend(stay.come(now, counter, false, |presence| {
+                presence.tracks.entry(track).or_insert(By::Match);
+                if dwelt {
+                    // From here on a camera tells when they leave, sooner and better than the time of the hold.
+                    presence.shown = Shown::Seen;
+                }
+            }));
+            self.settle_questions(look, customer, events);
             return;
         }
         if !dwelt {
             return;
         }
         // A suggestion about this very face is answered by the match, or one about the customer on another camera.
-        let asked = |wanted: &dyn Fn(&Stay) -> bool| self.stays.iter().position(wanted);
-        let suggested = asked(&|s| matches!(s.who, Who::Suggestion(_)) && s.tracks.contains(&track))
-            .or_else(|| asked(&|s| s.asks_for(customer)));
-        let (visit, mut tracks) = match suggested {
-            Some(index) => {
-                let stay = self.stays.remove(index);
-                (stay.visit, stay.tracks)
-            }
-            None => (VisitId(mint()), HashSet::new()),
+        let asked = |wanted: &dyn Fn(&Question) -> bool| self.questions.iter().position(wanted);
+        let suggested = asked(&|q| q.is_about(counter, track)).or_else(|| asked(&|q| q.asks_for(counter, customer)));
+        let (visit, tracks) = match suggested.map(|index| self.questions.remove(index)) {
+            Some(question) => (question.visit, question.tracks),
+            None => (VisitId(mint()), BTreeSet::new()),
         };
-        tracks.insert(track);
-        self.settle_questions(customer, track, events);
-        let who = Who::Customer(customer, HowKnown::Match);
-        self.stays.push(Stay::new(visit, who, tracks, now));
-        events.push(VisitEvent::Opened { visit, counter, customer, how: HowKnown::Match });
+        let mut presence = Presence::new(now);
+        presence.tracks.extend(tracks.into_iter().chain([track]).map(|track| (track, By::Match)));
+        self.settle_questions(look, customer, events);
+        self.stays.push(Stay::new(visit, customer, counter, presence));
+        events.push(VisitEvent::Opened { visit, counter: counter.clone(), customer, how: HowKnown::Match });
     }
 
-    /// Takes away the questions that a match of `track` with `customer` has answered.
-    fn settle_questions(&mut self, customer: CustomerId, track: TrackId, events: &mut Vec<VisitEvent>) {
-        let counter = &self.counter;
-        self.stays.retain(|stay| {
-            let asks = matches!(stay.who, Who::Suggestion(_));
-            let settled = asks && (stay.asks_for(customer) || stay.tracks.contains(&track));
-            if settled {
-                events.push(VisitEvent::Left { visit: stay.visit, counter: counter.clone(), recorded: false });
-            }
-            !settled
-        });
+    /// Takes away the questions that a match of this face with `customer` has answered.
+    fn settle_questions(&mut self, look: Look<'_>, customer: CustomerId, events: &mut Vec<VisitEvent>) {
+        let Look { counter, track, .. } = look;
+        let settled = self.questions.extract_if(.., |q| q.asks_for(counter, customer) || q.is_about(counter, track));
+        events.extend(settled.map(|question| question.left()));
     }
 
     fn maybe(
         &mut self,
-        now: Monotonic,
-        track: TrackId,
+        look: Look<'_>,
         candidates: &[Candidate],
-        dwelt: bool,
         mint: &mut dyn FnMut() -> Uuid,
         events: &mut Vec<VisitEvent>,
     ) {
-        if self.is_confirmed(now, track) {
+        let Look { now, counter, track, dwelt } = look;
+        if self.is_given(look) {
             return;
         }
         // Every candidate is asked about, so that a refused one stays refused while seen.
-        let refused: Vec<bool> = candidates.iter().map(|c| self.is_refused(now, c.customer)).collect();
+        let refused: Vec<bool> = candidates.iter().map(|c| self.is_refused(look, c.customer)).collect();
         if refused.contains(&true) {
             return;
         }
         let candidates: Vec<CustomerId> = candidates.iter().map(|c| c.customer).collect();
-        let Some(best) = candidates.first() else { return };
-        if self.is_dismissed(now, track, *best) {
+        let Some(best) = candidates.first().copied() else { return };
+        if self.is_done_with(look, best) {
             return;
         }
+        self.take_from_others(look, Some(best));
         // Their best candidate is already here: another camera's, or a worse look of the same face.
-        let known = self.stays.iter_mut().find(|s| match &s.who {
-            Who::Customer(customer, _) => customer == best && s.left_at.is_none(),
-            Who::Suggestion(others) => others.first() == Some(best) || s.tracks.contains(&track),
-        });
-        if let Some(stay) = known {
-            if matches!(stay.who, Who::Suggestion(_)) || stay.tracks.contains(&track) {
-                stay.tracks.insert(track);
-                stay.seen_at = now;
+        let here = self.stays.iter_mut().filter(|stay| stay.customer == best).find_map(|stay| stay.at_mut(counter));
+        if let Some(presence) = here {
+            if presence.tracks.contains_key(&track) {
+                presence.see(now);
             }
             return;
         }
+        if let Some(asked) = self.questions.iter_mut().find(|q| q.asks_for(counter, best) || q.is_about(counter, track))
+        {
+            asked.tracks.insert(track);
+            asked.seen_at = asked.seen_at.max(now);
+            return;
+        }
         if dwelt {
-            let (visit, counter) = (VisitId(mint()), self.counter.clone());
-            let who = Who::Suggestion(candidates.clone());
-            self.stays.push(Stay::new(visit, who, HashSet::from([track]), now));
+            let (visit, counter, tracks) = (VisitId(mint()), counter.clone(), BTreeSet::from([track]));
+            let question =
+                Question { visit, counter: counter.clone(), candidates: candidates.clone(), tracks, seen_at: now };
+            self.questions.push(question);
             events.push(VisitEvent::Suggested { visit, counter, candidates });
         }
     }
 
-    /// A face without a name keeps a suggestion or a confirmed visit alive that it was given to.
-    fn unnamed(&mut self, now: Monotonic, track: TrackId) {
-        if self.is_confirmed(now, track) {
+    /// A face without a name keeps a suggestion or a confirmed visit alive that it was given to. One that turned out
+    /// to be nobody keeps no match alive any more.
+    fn unnamed(&mut self, look: Look<'_>, is_nobody: bool) {
+        if self.is_given(look) {
             return;
         }
-        let stay = self.stays.iter_mut().find(|s| s.tracks.contains(&track));
-        if let Some(stay) = stay.filter(|s| matches!(s.who, Who::Suggestion(_)) && s.left_at.is_none()) {
-            stay.seen_at = now;
+        if is_nobody {
+            self.take_from_others(look, None);
+        }
+        if let Some(asked) = self.questions.iter_mut().find(|q| q.is_about(look.counter, look.track)) {
+            asked.seen_at = asked.seen_at.max(look.now);
         }
     }
 
-    /// Whether a person has said whose face this track is; their word holds while the track lives.
-    fn is_confirmed(&mut self, now: Monotonic, track: TrackId) -> bool {
-        let stay = self.stays.iter_mut().find(|s| {
-            matches!(s.who, Who::Customer(_, HowKnown::Confirmed)) && s.tracks.contains(&track) && s.left_at.is_none()
-        });
-        stay.map(|stay| stay.seen_at = now).is_some()
+    /// Whether a person has said whose face this is.
+    fn is_given(&mut self, look: Look<'_>) -> bool {
+        let here = self.stays.iter_mut().filter_map(|stay| stay.at_mut(look.counter));
+        let given = here.into_iter().find(|presence| presence.tracks.get(&look.track) == Some(&By::Word));
+        given.map(|presence| presence.see(look.now)).is_some()
     }
 
-    fn is_refused(&mut self, now: Monotonic, customer: CustomerId) -> bool {
-        self.refused.retain(|r| now.since(r.seen_at) < REFUSAL);
-        let refusal = self.refused.iter_mut().find(|r| r.customer == customer);
-        refusal.map(|r| r.seen_at = now).is_some()
+    /// A face that was matched with one customer and now is not: a more similar one may have taken the name. It is
+    /// theirs no more; who keeps their card is whoever is matched now.
+    fn take_from_others(&mut self, look: Look<'_>, now_of: Option<CustomerId>) {
+        for stay in self.stays.iter_mut().filter(|stay| Some(stay.customer) != now_of) {
+            if let Some(presence) = stay.at_mut(look.counter) {
+                presence.tracks.retain(|track, by| *track != look.track || *by == By::Word);
+            }
+        }
     }
 
-    /// Lets time pass: who is gone leaves the screen, who is long gone has ended the visit.
-    fn pass(&mut self, now: Monotonic, events: &mut Vec<VisitEvent>) {
-        let (absence, merge) = (self.config.absence, self.config.merge);
-        self.arrivals.retain(|(_, _, seen)| now.since(*seen) < absence);
-        let counter = &self.counter;
-        self.stays.retain_mut(|stay| {
-            let recorded = matches!(stay.who, Who::Customer(..));
-            let is_held = stay.held_until.is_some_and(|until| now < until);
-            if stay.left_at.is_none() && !is_held && now.since(stay.seen_at) >= absence {
-                stay.left_at = Some(now);
-                events.push(VisitEvent::Left { visit: stay.visit, counter: counter.clone(), recorded });
-            }
-            let over = stay.left_at.is_some_and(|left| !recorded || now.since(left) >= merge);
-            if over && recorded {
-                events.push(VisitEvent::Closed { visit: stay.visit, counter: counter.clone() });
-            }
-            !over
-        });
+    fn is_refused(&mut self, look: Look<'_>, customer: CustomerId) -> bool {
+        self.refused.retain(|r| look.now.since(r.seen_at) < REFUSAL);
+        let refusal = self.refused.iter_mut().find(|r| r.customer == customer && r.counter == *look.counter);
+        refusal.map(|r| r.seen_at = r.seen_at.max(look.now)).is_some()
     }
 }
 

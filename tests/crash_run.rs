@@ -43,7 +43,7 @@ struct Run {
     server: FakeServer,
     address: SocketAddr,
     client: reqwest::Client,
-    /// Visits whose greeting was answered: they are on the disk.
+    /// Visits whose entry was answered `recorded`: they are on the disk.
     acknowledged: BTreeSet<String>,
     random: u64,
 }
@@ -119,7 +119,9 @@ impl Run {
             return;
         };
         let visit = entered["visit_id"].as_str().expect("an entry answers with its visit").to_owned();
-        self.acknowledged.insert(visit.clone());
+        if entered["record"] == "recorded" {
+            self.acknowledged.insert(visit.clone());
+        }
         self.post(&format!("/api/v1/visits/{visit}/answer"), json!({ "verdict": "done" })).await;
     }
 

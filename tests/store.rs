@@ -1,13 +1,15 @@
 //! The store on a real database: what it keeps, what it refuses, and what the outbox then says.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use jiff::civil::date;
 use snova::clock::WallTime;
 use snova::customer::{
     Card, Consent, ConsentError, CustomerId, FormOfAddress, Gender, HowKnown, PersonName, Purpose, Verdict,
 };
 use snova::i18n::Language;
-use snova::store::{NewCustomer, OutboxStatus, StoreError, VisitRecord, VisitVerdict};
+use snova::store::{NewCustomer, OutboxStatus, SeenAt, StoreError, VisitRecord, VisitVerdict};
 
 #[path = "support/store_fixture.rs"]
 mod store_fixture;
@@ -336,22 +338,30 @@ fn a_visit_is_not_moved_to_somebody_unknown_or_without_consent() {
 }
 
 #[test]
-fn visits_that_a_crash_left_open_end_when_they_began_and_may_leave() {
+fn visits_that_a_crash_left_open_end_when_their_customers_were_last_seen() {
     let device = fresh();
     let ivan = enrol(&device.store, "Иван");
     let (over, left) = (visit_of(ivan, 10), visit_of(ivan, 500));
     device.store.open_visit(&over, TODAY).expect("the consent is live");
     device.store.close_visit(over.id, at(100), at(100).at).expect("open");
     device.store.open_visit(&left, TODAY).expect("the consent is live");
+    // Of the third it was never noted.
+    let unseen = visit_of(ivan, 550);
+    device.store.open_visit(&unseen, TODAY).expect("the consent is live");
+    for seconds in [510, 520] {
+        let seen = SeenAt { at: at(seconds).at, since_boot: None };
+        device.store.note_seen(&[(left.id, seen.clone()), (over.id, seen)]).expect("writable");
+    }
     drop(device.store);
 
     let store = open(device.dir.path());
-    assert_eq!(store.close_left_open(at(9000)).expect("writable"), 1);
-    assert_eq!(store.close_left_open(at(9100)).expect("writable"), 0);
-    assert_eq!(store.visit(left.id).expect("readable").and_then(|v| v.closed_at), Some(at(500)));
+    assert_eq!(store.close_left_open(Duration::from_secs(60)).expect("writable"), 2);
+    assert_eq!(store.close_left_open(Duration::ZERO).expect("writable"), 0);
+    assert_eq!(store.visit(left.id).expect("readable").and_then(|v| v.closed_at), Some(at(520)));
+    assert_eq!(store.visit(unseen.id).expect("readable").and_then(|v| v.closed_at), Some(at(550)));
     assert_eq!(store.visit(over.id).expect("readable").and_then(|v| v.closed_at), Some(at(100)));
     let after: Vec<_> = outbox(device.dir.path()).into_iter().map(|event| event.4).collect();
-    assert_eq!(after, [Some(100), Some(9000)]);
+    assert_eq!(after, [Some(100), Some(580), Some(610)], "each with the ordinary grace");
 }
 
 #[test]

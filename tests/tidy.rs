@@ -35,13 +35,14 @@ const ROOMS: &[(&str, &str)] = &[
     ("enrolment", "clock customer face gallery i18n store vision"),
     ("eval", "customer face gallery vision"),
     ("greeter", "camera clock customer face greeting i18n store trouble visit"),
+    ("loader", "clock customer face gallery shutdown store trouble"),
     ("setup", "vision"),
     ("sync", "clock crm customer shutdown store telemetry"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry trouble"),
     ("config", "camera crm customer face greeting i18n"),
     (
         "app",
-        "camera clock config crm customer enrolment face gallery greeter i18n pipeline setup shutdown store sync \
+        "camera clock config crm customer enrolment face gallery greeter i18n loader pipeline setup shutdown store sync \
          telemetry trouble vault vision visit web",
     ),
     (

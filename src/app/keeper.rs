@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lookout::Lookout;
+use super::report::Report;
 use crate::clock::{Clock, Monotonic};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
@@ -18,19 +19,23 @@ const LOOK: Duration = Duration::from_secs(1);
 const SCRUB: Duration = Duration::from_secs(5);
 /// How often the database itself is looked at.
 const LOOK_AT_STORE: Duration = Duration::from_secs(2);
+/// How often metrics and screens hear of the outbox.
+const REPORT: Duration = Duration::from_secs(5);
 
 pub(super) struct Keeper {
     pub store: Arc<Store>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub troubles: Troubles,
+    pub report: Report,
     pub stop: Shutdown,
 }
 
 impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
-        let (mut scrub, mut look) = (Chore::every(SCRUB), Chore::every(LOOK_AT_STORE));
+        let (mut scrub, mut look, mut report) =
+            (Chore::every(SCRUB), Chore::every(LOOK_AT_STORE), Chore::every(REPORT));
         let mut lookout = Lookout::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.troubles.clone());
         lookout.look();
         while !self.stop.wait_for(LOOK) {
@@ -42,6 +47,9 @@ impl Keeper {
                 lookout.look();
             }
             count_troubles(&self.troubles, &self.metrics);
+            if report.is_due(now) {
+                self.report.look();
+            }
         }
     }
 

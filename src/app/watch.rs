@@ -43,6 +43,8 @@ pub(super) struct Watcher {
     pub pulse: Arc<Pulse>,
     pub cameras: Vec<watch::Receiver<CameraState>>,
     pub eyes: HashMap<CameraId, Eye>,
+    /// Which set of cameras and models this is, since the service began.
+    pub run: u32,
 }
 
 impl Watcher {
@@ -84,7 +86,10 @@ impl Watcher {
             }
             let Ok(outcome) = outcome else { continue };
             self.count(&camera, &outcome);
-            let seen = Seen { counter, camera, captured_at, sightings: outcome.sightings };
+            let mut sightings = outcome.sightings;
+            // The visits outlive this pipeline, which counts its tracks from the beginning: none of them is an old one.
+            sightings.iter_mut().for_each(|seen| seen.track.0 |= u64::from(self.run) << 32);
+            let seen = Seen { counter, camera, captured_at, sightings };
             if self.sightings.send(seen).is_err() {
                 return;
             }

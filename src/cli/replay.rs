@@ -60,7 +60,7 @@ pub fn run(args: &ReplayArgs, config: &Config) -> Result<()> {
     let mut replay = Replay {
         // The stages are measured in the machine's time, everything else happens in the recording's.
         pipeline: Pipeline::new(Box::new(vision), gallery, Arc::clone(&system), settings::pipeline(config)),
-        visits: Visits::new(config.counters[0].name.clone(), settings::visit(config)),
+        visits: Visits::new(settings::visit(config)),
         counter: config.counters[0].name.clone(),
         camera: CameraId::new("replay"),
         clock: SimulatedClock::starting_at(system.wall().at),
@@ -152,7 +152,7 @@ impl Replay {
             *self.times.entry(stage).or_default() += took;
         }
         let clock = &self.clock;
-        let events = self.visits.advance(now, &sightings, &mut || clock.mint());
+        let events = self.visits.advance(now, &self.counter, &sightings, &mut || clock.mint());
         for event in events {
             self.compare(&event, &sightings);
             self.tell(&event);

@@ -95,7 +95,8 @@ fn prepare(config: &Config) -> Result<(Settings, Box<dyn Vision>)> {
 /// The store, if what a start needs of it can be read.
 fn open_whole_store(config: &Config) -> Result<Arc<Store>, StoreError> {
     let store = Store::open(&settings::store(config), Seal::plain())?;
-    store.read_through()?;
+    store.look()?;
+    store.unreadable_rows()?;
     Ok(Arc::new(store))
 }
 
@@ -151,7 +152,11 @@ impl Host {
                     continue;
                 }
             };
-            service = self.exchange(service, &config, &next.settings, next.vision).await?;
+            if let Err(error) = service.exchange(next.settings, next.vision).await {
+                self.refuse(&format!("{error:#}"));
+                continue;
+            }
+            self.mark_refused(false);
             if let Err(error) = self.logging.set_level(next.config.log.level.as_str()) {
                 tracing::warn!(%error, "the log level stays");
             }
@@ -193,34 +198,7 @@ impl Host {
             anyhow::bail!("another data_dir or log file holds after a restart only; restart the service");
         }
         let (settings, vision) = prepare(&config)?;
-        if settings.listen != running.web.listen {
-            web::bind(settings.listen).await?;
-        }
         Ok(Some(Next { document, config, settings, vision }))
-    }
-
-    /// Replaces the running service; where the new one does not start, the old one is started again.
-    async fn exchange(
-        &self,
-        service: Service,
-        running: &Config,
-        settings: &Settings,
-        vision: Box<dyn Vision>,
-    ) -> Result<Service> {
-        if let Err(error) = service.stop().await {
-            tracing::warn!(%error, "the service did not stop cleanly for its new configuration");
-        }
-        match self.start(settings.clone(), vision).await {
-            Ok(service) => {
-                self.mark_refused(false);
-                Ok(service)
-            }
-            Err(error) => {
-                self.refuse(&format!("{error:#}"));
-                let (settings, vision) = prepare(running)?;
-                self.start(settings, vision).await.context("the last good configuration does not start either")
-            }
-        }
     }
 
     /// Says of the file what is wrong with it, and that the last good configuration holds.

@@ -82,6 +82,31 @@ impl Gallery {
         }
     }
 
+    /// The same gallery in one piece, where single changes have left it in many or with rows that nobody searches: those
+    /// may be of somebody erased, and are not kept in memory.
+    #[must_use]
+    pub fn compacted(&self) -> Self {
+        const MOST_SEGMENTS: usize = 16;
+        if self.segments.len() <= MOST_SEGMENTS && self.removed.is_empty() {
+            return self.clone();
+        }
+        let mut whole = Segment { ids: Vec::new(), rows: Vec::new(), templates: Vec::new() };
+        let mut places = HashMap::with_capacity(self.places.len());
+        for (s, segment) in self.segments.iter().enumerate() {
+            for (row, values) in segment.rows.chunks_exact(self.dimension).enumerate() {
+                if self.removed.contains(&(s, row)) {
+                    continue;
+                }
+                places.insert(segment.ids[row], (0, whole.ids.len()));
+                whole.ids.push(segment.ids[row]);
+                whole.rows.extend_from_slice(values);
+                whole.templates.push(segment.templates[row]);
+            }
+        }
+        let segments = vec![Arc::new(whole)];
+        Self { dimension: self.dimension, segments, removed: Arc::default(), places: Arc::new(places) }
+    }
+
     /// How many customers a search may find.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -201,6 +226,18 @@ mod tests {
         assert_eq!((handle.snapshot().len(), before.len()), (0, 1));
         handle.replace(handle.snapshot().with([(id(1), vec![towards(1, 0.0)])]));
         assert_eq!(found(&handle.snapshot(), &towards(1, 0.0)), [id(1)]);
+    }
+
+    #[test]
+    fn many_changes_leave_one_piece_that_finds_the_same() {
+        let mut gallery = Gallery::empty(4);
+        for n in 0..40 {
+            gallery = gallery.with([(id(n), vec![towards(n as usize % 4, 0.1)])]).compacted();
+        }
+        gallery = gallery.without(id(3)).compacted();
+        assert!(gallery.segments.len() <= 17, "{} segments", gallery.segments.len());
+        assert_eq!((gallery.len(), gallery.contains(id(3)), gallery.templates(id(7))), (39, false, 1));
+        assert!(gallery.search(&towards(3, 0.1), 40).iter().all(|found| found.customer != id(3)));
     }
 
     #[test]

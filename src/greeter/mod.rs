@@ -1,16 +1,17 @@
-//! From visit events to what the screen shows and what the store records: shown first, committed at once after.
+//! From visit events to what the screen shows and what is recorded: shown first, handed to the writer at once after.
 //!
-//! When a visit opens and closes is `crate::visit`'s; the phrase is `crate::greeting`'s; threads are
-//! `crate::app`'s.
+//! When a visit opens and closes is `crate::visit`'s; the phrase is `crate::greeting`'s; how a write reaches the disk is
+//! `crate::store`'s; threads are `crate::app`'s.
 
 mod desk;
 mod entries;
-mod journal;
+mod records;
+mod screen;
 mod state;
 
-pub use desk::{Desk, DeskConfig};
+pub use desk::{Desk, DeskConfig, DeskParts};
 pub use entries::Entered;
-pub use journal::Journal;
 pub use state::{
-    Answer, AnswerError, CandidateCard, CounterState, Counters, CrmTrouble, Entry, EntryError, Greeted, Present,
+    Answer, AnswerError, CandidateCard, CounterState, Counters, CrmTrouble, Entry, EntryError, EntryTaken, Greeted,
+    Present,
 };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::camera::CameraState;
 use crate::customer::{Card, CustomerId, PersonName, Verdict, VisitId};
@@ -97,7 +98,17 @@ pub struct Entry {
     pub counter: CounterId,
     /// As it was scanned or typed. It is personal, and lives no longer than the question whose it is.
     pub entered: String,
-    pub reply: oneshot::Sender<Result<VisitId, EntryError>>,
+    /// Minted by whoever sends it: sent twice, it is one entry.
+    pub key: Option<Uuid>,
+    pub reply: oneshot::Sender<Result<EntryTaken, EntryError>>,
+}
+
+/// Somebody was greeted by a card or phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryTaken {
+    pub visit: VisitId,
+    /// Whether that is on the disk. If not it waits in memory, and is counted as unsaved.
+    pub recorded: bool,
 }
 
 /// Without what was entered.
@@ -155,9 +166,14 @@ impl Counters {
     }
 
     /// Hands a card or phone given at `counter` to the visit thread and waits for whose visit it opened.
-    pub async fn enter(&self, counter: &CounterId, entered: String) -> Result<VisitId, EntryError> {
+    pub async fn enter(
+        &self,
+        counter: &CounterId,
+        entered: String,
+        key: Option<Uuid>,
+    ) -> Result<EntryTaken, EntryError> {
         let (reply, outcome) = oneshot::channel();
-        let entry = Entry { counter: counter.clone(), entered, reply };
+        let entry = Entry { counter: counter.clone(), entered, key, reply };
         self.entries.try_send(entry).map_err(|_| EntryError::Busy)?;
         outcome.await.unwrap_or(Err(EntryError::Busy))
     }

@@ -102,12 +102,14 @@ impl Store {
 
     /// One customer with the card of the visits before the present one; `None` when unknown or erased.
     pub fn customer(&self, id: CustomerId) -> Result<Option<Customer>, StoreError> {
-        self.read(|tx| {
-            let consent = consents::current(tx, id)?;
-            let mut statement = tx.prepare_cached(&format!("{CUSTOMER_COLUMNS} WHERE c.id = ?1"))?;
-            let mut rows = statement.query(params![key(id.0)])?;
-            rows.next()?.map(|row| self.customer_of(row, consent)).transpose()
-        })
+        self.read(|tx| self.customer_in(tx, id))
+    }
+
+    pub(super) fn customer_in(&self, tx: &Transaction<'_>, id: CustomerId) -> Result<Option<Customer>, Fault> {
+        let consent = consents::current(tx, id)?;
+        let mut statement = tx.prepare_cached(&format!("{CUSTOMER_COLUMNS} WHERE c.id = ?1"))?;
+        let mut rows = statement.query(params![key(id.0)])?;
+        rows.next()?.map(|row| self.customer_of(row, consent)).transpose()
     }
 
     /// The embeddings that `pack` made, of customers whose consent covers recognition on `days`: exactly what
@@ -186,7 +188,7 @@ fn rename(name: &mut PersonName, kept: &KeptCard) {
     }
 }
 
-const NOT_BYTES: Fault = Fault::Row("a sealed column holds no bytes");
+pub(super) const NOT_BYTES: Fault = Fault::Row("a sealed column holds no bytes");
 
 fn add_template(tx: &Transaction<'_>, seal: Seal, customer: &NewCustomer, template: &Template) -> Result<(), Fault> {
     let id = mint_at(customer.enrolled_at);

@@ -1,6 +1,6 @@
 //! What can go wrong with the database, in words for the owner of the box.
 //!
-//! Which of these to retry is the caller's decision: `Busy`, `DiskFull` and `Disk` may pass, the rest do not.
+//! Whether the same call may succeed later is [`StoreError::recovers`]; when it is tried again is the caller's.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,48 @@ impl StoreError {
     /// Whether the file itself is damaged or cannot be read; what was asked has nothing to do with it.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Foreign { .. } | Self::Disk { .. })
+    }
+
+    /// Whether the same call may succeed later. Only what the words of the request itself refuse is refused for good:
+    /// a disk comes back, a key and a damaged file are put right by a person, and what was shown must wait for that.
+    pub fn recovers(&self) -> bool {
+        match self {
+            Self::Consent { .. }
+            | Self::UnknownCustomer(_)
+            | Self::CustomerExists(_)
+            | Self::IdentifierTaken { .. }
+            | Self::ContactTaken { .. }
+            | Self::UnknownVisit(_)
+            | Self::VisitConflict(_) => false,
+            Self::OldSqlite { .. }
+            | Self::OtherOwner { .. }
+            | Self::Lost { .. }
+            | Self::Folder { .. }
+            | Self::ReadOnly { .. }
+            | Self::DiskFull { .. }
+            | Self::Disk { .. }
+            | Self::Busy { .. }
+            | Self::Foreign { .. }
+            | Self::NewerSchema { .. }
+            | Self::Damaged { .. }
+            | Self::Sealed { .. }
+            | Self::Secret { .. }
+            | Self::Key(_)
+            | Self::Internal { .. } => true,
+        }
+    }
+
+    /// Whether a person must look at the database: it, or the disk under it, is not what it should be. A full disk, a
+    /// lock and a mount without the right to write are told in their own words.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::Foreign { .. }
+                | Self::Disk { .. }
+                | Self::Internal { .. }
+                | Self::Sealed { .. }
+        )
     }
 }
 
@@ -156,6 +198,41 @@ mod tests {
         }
         for code in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_READONLY] {
             assert!(!at(code).is_damage(), "{code}: {}", at(code));
+        }
+    }
+
+    fn every_error() -> Vec<(StoreError, bool)> {
+        let (path, id) = (PathBuf::from("snova.db"), Uuid::from_u128(7));
+        let (customer, said) = (CustomerId(id), || "words".to_owned());
+        let io = || io::Error::other("words");
+        vec![
+            (StoreError::OldSqlite { found: said(), needed: "3" }, true),
+            (StoreError::Folder { path: path.clone(), cause: io() }, true),
+            (StoreError::ReadOnly { path: path.clone() }, true),
+            (StoreError::DiskFull { path: path.clone() }, true),
+            (StoreError::Disk { path: path.clone(), cause: said() }, true),
+            (StoreError::Busy { path: path.clone() }, true),
+            (StoreError::Foreign { path: path.clone() }, true),
+            (StoreError::NewerSchema { path: path.clone(), found: 9, known: 4 }, true),
+            (StoreError::Damaged { path: path.clone(), what: said() }, true),
+            (StoreError::Sealed { table: "customers", row: id, cause: VaultError::Broken }, true),
+            (StoreError::Secret { name: said(), cause: VaultError::Broken }, true),
+            (StoreError::Internal { path, cause: said() }, true),
+            (StoreError::IdentifierTaken { kind: IdentifierKind::Card, owner: customer }, false),
+            (StoreError::ContactTaken { owner: customer }, false),
+            (StoreError::UnknownCustomer(customer), false),
+            (StoreError::CustomerExists(customer), false),
+            (StoreError::Consent { customer, cause: ConsentError::Withdrawn }, false),
+            (StoreError::UnknownVisit(VisitId(id)), false),
+            (StoreError::VisitConflict(VisitId(id)), false),
+        ]
+    }
+
+    #[test]
+    fn only_what_the_request_itself_refuses_is_refused_for_good() {
+        for (error, recovers) in every_error() {
+            assert_eq!(error.recovers(), recovers, "{error}");
+            assert!(!error.is_unreadable() || recovers, "{error}");
         }
     }
 }

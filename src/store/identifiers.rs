@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::customers::require_customer;
+use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, uuid};
 use super::{Store, consents};
@@ -36,7 +36,8 @@ impl Store {
         self.need_key()?;
         self.write(|tx| {
             consents::require(tx, customer, Purpose::CardGreeting, days)?;
-            identifiers.iter().try_for_each(|identifier| add(tx, &self.key, customer, identifier, at.at))
+            identifiers.iter().try_for_each(|identifier| add(tx, &self.key, customer, identifier, at.at))?;
+            gallery_changed(tx, customer)
         })
     }
 
@@ -70,7 +71,9 @@ impl Store {
             require_customer(tx, customer)?;
             let sql = "DELETE FROM identifiers WHERE customer = ?1 AND kind = ?2 AND blind = ?3";
             let blind = blind(&self.key, identifier);
-            Ok(tx.execute(sql, params![key(customer.0), identifier.kind().as_str(), blind])? > 0)
+            let removed = tx.execute(sql, params![key(customer.0), identifier.kind().as_str(), blind])? > 0;
+            gallery_changed(tx, customer)?;
+            Ok(removed)
         })
     }
 
@@ -78,6 +81,7 @@ impl Store {
     pub fn remove_identifiers(&self, customer: CustomerId) -> Result<usize, StoreError> {
         self.write(|tx| {
             require_customer(tx, customer)?;
+            gallery_changed(tx, customer)?;
             drop_all(tx, customer)
         })
     }

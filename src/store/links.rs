@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::customers::require_customer;
+use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, time};
 use super::{Store, consents};
@@ -79,6 +79,13 @@ impl Store {
             if before == target {
                 return Ok(());
             }
+            tx.execute("UPDATE upkeep SET gallery = gallery + 1", [])?;
+            // Whoever had a card of that CRM has none any more.
+            tx.execute(
+                "UPDATE customers SET changed = (SELECT gallery FROM upkeep)
+                 WHERE id IN (SELECT customer FROM crm_links WHERE sealed NOT NULL)",
+                [],
+            )?;
             tx.execute("DELETE FROM crm_links", [])?;
             tx.execute(
                 "UPDATE sync_state SET target = ?1, cursor = '', pulled_at = NULL, failing_since = NULL, blocked_until = NULL,
@@ -115,13 +122,16 @@ impl Store {
                  sealed = iif(contact IS ?3, sealed, NULL), as_of = iif(contact IS ?3, as_of, NULL)",
                 params![key(customer.0), state, contact, micros(tried_at)],
             )?;
-            Ok(())
+            gallery_changed(tx, customer)
         })
     }
 
     /// Forgets a customer's contact and card: they are looked for anew.
     pub fn unlink(&self, customer: CustomerId) -> Result<bool, StoreError> {
-        self.write(|tx| Ok(tx.execute("DELETE FROM crm_links WHERE customer = ?1", params![key(customer.0)])? > 0))
+        self.write(|tx| {
+            gallery_changed(tx, customer)?;
+            Ok(tx.execute("DELETE FROM crm_links WHERE customer = ?1", params![key(customer.0)])? > 0)
+        })
     }
 
     /// Whose contact this is.
@@ -197,7 +207,7 @@ impl Store {
                 "UPDATE crm_links SET sealed = ?2, as_of = ?3 WHERE customer = ?1 AND state = 'linked'",
                 params![key(customer.0), sealed, micros(kept.card.as_of)],
             )?;
-            Ok(())
+            gallery_changed(tx, customer)
         })
     }
 

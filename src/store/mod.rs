@@ -14,15 +14,17 @@ mod delivery;
 mod erasure;
 mod error;
 mod identifiers;
+mod left;
 mod links;
 mod outbox;
-
+mod roster;
 mod rows;
 mod secrets;
 mod soundness;
 mod space;
 mod tombstone;
 mod visits;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,12 +41,15 @@ pub use erasure::Erasure;
 use error::Fault;
 pub use error::StoreError;
 pub use identifiers::KeptIdentifier;
+pub use left::{LeftVisit, SeenAt};
 pub use links::{KeptCard, Link, SyncState};
 pub use outbox::OutboxStatus;
+pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
 pub use soundness::UnreadableRow;
 pub use space::free_bytes;
 pub use tombstone::{SentRecord, Tombstone};
 pub use visits::{Visit, VisitRecord, VisitVerdict};
+pub use writer::{VisitWrite, WriteQueue, Writer, Written, visit_writer};
 
 /// The database's file name inside the data folder.
 pub const FILE_NAME: &str = "snova.db";
@@ -116,9 +121,8 @@ impl Store {
         &self.path
     }
 
-    /// A number that changes whenever customers, consents or templates changed, in this process or another;
-    /// visits do not move it. Costs one row; a service asks it every second or so, calls [`Store::templates`]
-    /// anew when it moved, and [`Store::scrub`] beside it.
+    /// A number that changes whenever customers, their consents, identifiers, templates or CRM's cards changed, in this
+    /// process or another; visits do not move it. Costs one row. What changed is [`Store::read_roster`]'s.
     pub fn change_stamp(&self) -> Result<u64, StoreError> {
         self.read(|tx| {
             let stamp: i64 = tx.prepare_cached("SELECT gallery FROM upkeep")?.query_row([], |row| row.get(0))?;

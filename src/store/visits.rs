@@ -1,12 +1,14 @@
 //! Visits: opened with their outbox event in one transaction, closed, reopened, answered.
 //!
-//! When a visit begins and ends is `crate::visit`'s; what an event says of itself is `outbox`.
+//! When a visit begins and ends is `crate::visit`'s; what an event says of itself is `outbox`; how visits outlive the
+//! service is `left`.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use uuid::Uuid;
 
 use super::error::{Fault, StoreError};
-use super::rows::{customer_id, key, micros, visit_id, wall};
+use super::rows::{customer_id, key, micros, uuid, visit_id, wall};
 use super::{Store, consents, outbox};
 use crate::clock::{Days, WallTime};
 use crate::customer::{CustomerId, HowKnown, Purpose, Verdict, VisitId};
@@ -48,27 +50,37 @@ impl Store {
     /// the customer is gone or their consent does not cover, on `days`, how they were identified.
     pub fn open_visit(&self, visit: &VisitRecord, days: impl Into<Days>) -> Result<(), StoreError> {
         let days = days.into();
+        self.write(|tx| begin(tx, visit, days))
+    }
+
+    /// As [`Self::open_visit`], with the key of the entry that opened it.
+    pub fn open_visit_by(&self, entry: Uuid, visit: &VisitRecord, days: impl Into<Days>) -> Result<(), StoreError> {
+        let days = days.into();
         self.write(|tx| {
-            if let Some(there) = find(tx, visit.id)? {
-                return if there.began_as(visit) { Ok(()) } else { Err(StoreError::VisitConflict(visit.id).into()) };
+            begin(tx, visit, days)?;
+            mark_entry(tx, visit.id, entry)
+        })
+    }
+
+    /// Notes that the entry `key` belongs to this visit, which had begun before.
+    pub fn keep_entry(&self, id: VisitId, key: Uuid) -> Result<(), StoreError> {
+        self.write(|tx| {
+            require(tx, id)?;
+            mark_entry(tx, id, key)
+        })
+    }
+
+    /// The visits of the latest `most` entries that came with a key.
+    pub fn recent_entries(&self, most: usize) -> Result<Vec<(Uuid, VisitId)>, StoreError> {
+        self.read(|tx| {
+            let mut statement =
+                tx.prepare("SELECT entry, id FROM visits WHERE entry NOT NULL ORDER BY rowid DESC LIMIT ?1")?;
+            let mut rows = statement.query(params![i64::try_from(most).unwrap_or(i64::MAX)])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push((uuid(row, 0)?, visit_id(row, 1)?));
             }
-            let consent = consents::require(tx, visit.customer, visit.how.needs(), days)?;
-            tx.execute(
-                "INSERT INTO visits (id, customer, counter, opened_at, opened_synchronised, how)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    key(visit.id.0),
-                    key(visit.customer.0),
-                    visit.counter.as_str(),
-                    micros(visit.opened_at.at),
-                    visit.opened_at.synchronised,
-                    visit.how.as_str(),
-                ],
-            )?;
-            if consent.is_live(Purpose::VisitRecords, days) {
-                outbox::put_visit(tx, visit.id, visit.customer, visit.opened_at.at, None)?;
-            }
-            Ok(())
+            Ok(found)
         })
     }
 
@@ -83,19 +95,32 @@ impl Store {
         })
     }
 
+    /// Goes on with a visit, or begins `anew` in its place where its event may already have left. Gives which of the
+    /// two goes on. May be repeated after any error.
+    pub fn reopen_or_begin(
+        &self,
+        id: VisitId,
+        anew: &VisitRecord,
+        days: impl Into<Days>,
+    ) -> Result<VisitId, StoreError> {
+        let days = days.into();
+        self.write(|tx| {
+            let before = require(tx, id)?;
+            if reopen(tx, id)? {
+                return Ok(id);
+            }
+            // The cashier may have said meanwhile whose visit it was.
+            begin(tx, &VisitRecord { customer: before.record.customer, ..anew.clone() }, days)?;
+            Ok(anew.id)
+        })
+    }
+
     /// Opens a closed visit again because the customer came back within the merge window. `false`, and
-    /// nothing changed, if its event may already have left: then a new visit begins.
+    /// nothing changed, if its event may already have left: [`Self::reopen_or_begin`] then begins another.
     pub fn reopen_visit(&self, id: VisitId) -> Result<bool, StoreError> {
         self.write(|tx| {
             require(tx, id)?;
-            if !outbox::hold_back(tx, id)? {
-                return Ok(false);
-            }
-            tx.execute(
-                "UPDATE visits SET closed_at = NULL, closed_synchronised = NULL WHERE id = ?1",
-                params![key(id.0)],
-            )?;
-            Ok(true)
+            reopen(tx, id)
         })
     }
 
@@ -121,24 +146,6 @@ impl Store {
                 params![key(id.0), key(after.record.customer.0), after.verdict.as_str()],
             )?;
             correct_outbox(tx, &before, &after, at.at, days)
-        })
-    }
-
-    /// Closes visits that a crash left open and returns how many. They end at the time they began: no later
-    /// time is known to be true. Their events may be sent from `at` on. To be called once, before new visits open.
-    pub fn close_left_open(&self, at: WallTime) -> Result<usize, StoreError> {
-        self.write(|tx| {
-            let mut statement =
-                tx.prepare("SELECT id, opened_at, opened_synchronised FROM visits WHERE closed_at IS NULL")?;
-            let mut rows = statement.query([])?;
-            let mut left = Vec::new();
-            while let Some(row) = rows.next()? {
-                left.push((visit_id(row, 0)?, wall(row.get(1)?, row.get(2)?)?));
-            }
-            for (id, opened_at) in &left {
-                close(tx, *id, *opened_at, at.at)?;
-            }
-            Ok(left.len())
         })
     }
 
@@ -199,7 +206,49 @@ fn correct_outbox(tx: &Transaction<'_>, before: &Visit, after: &Visit, at: Times
     Ok(())
 }
 
-fn close(tx: &Transaction<'_>, id: VisitId, closed_at: WallTime, deliver_after: Timestamp) -> Result<(), Fault> {
+fn begin(tx: &Transaction<'_>, visit: &VisitRecord, days: Days) -> Result<(), Fault> {
+    if let Some(there) = find(tx, visit.id)? {
+        return if there.began_as(visit) { Ok(()) } else { Err(StoreError::VisitConflict(visit.id).into()) };
+    }
+    let consent = consents::require(tx, visit.customer, visit.how.needs(), days)?;
+    tx.execute(
+        "INSERT INTO visits (id, customer, counter, opened_at, opened_synchronised, how)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            key(visit.id.0),
+            key(visit.customer.0),
+            visit.counter.as_str(),
+            micros(visit.opened_at.at),
+            visit.opened_at.synchronised,
+            visit.how.as_str(),
+        ],
+    )?;
+    if consent.is_live(Purpose::VisitRecords, days) {
+        outbox::put_visit(tx, visit.id, visit.customer, visit.opened_at.at, None)?;
+    }
+    Ok(())
+}
+
+/// A key is one visit's: where another has it already, it stays there.
+fn mark_entry(tx: &Transaction<'_>, id: VisitId, entry: Uuid) -> Result<(), Fault> {
+    tx.execute("UPDATE OR IGNORE visits SET entry = ?2 WHERE id = ?1", params![key(id.0), key(entry)])?;
+    Ok(())
+}
+
+fn reopen(tx: &Transaction<'_>, id: VisitId) -> Result<bool, Fault> {
+    if !outbox::hold_back(tx, id)? {
+        return Ok(false);
+    }
+    tx.execute("UPDATE visits SET closed_at = NULL, closed_synchronised = NULL WHERE id = ?1", params![key(id.0)])?;
+    Ok(true)
+}
+
+pub(super) fn close(
+    tx: &Transaction<'_>,
+    id: VisitId,
+    closed_at: WallTime,
+    deliver_after: Timestamp,
+) -> Result<(), Fault> {
     tx.execute(
         "UPDATE visits SET closed_at = ?2, closed_synchronised = ?3 WHERE id = ?1",
         params![key(id.0), micros(closed_at.at), closed_at.synchronised],
@@ -211,16 +260,16 @@ pub(super) fn require(tx: &Transaction<'_>, id: VisitId) -> Result<Visit, Fault>
     find(tx, id)?.ok_or_else(|| StoreError::UnknownVisit(id).into())
 }
 
+pub(super) const VISIT_COLUMNS: &str =
+    "SELECT id, customer, counter, opened_at, opened_synchronised, how, closed_at, closed_synchronised, verdict";
+
 fn find(tx: &Transaction<'_>, id: VisitId) -> Result<Option<Visit>, Fault> {
-    let mut statement = tx.prepare_cached(
-        "SELECT id, customer, counter, opened_at, opened_synchronised, how, closed_at, closed_synchronised, verdict
-         FROM visits WHERE id = ?1",
-    )?;
+    let mut statement = tx.prepare_cached(&format!("{VISIT_COLUMNS} FROM visits WHERE id = ?1"))?;
     let read = statement.query_row(params![key(id.0)], |row| Ok(visit_of(row)));
     read.optional()?.transpose()
 }
 
-fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
+pub(super) fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
     let counter: String = row.get(2)?;
     let (how, verdict): (String, String) = (row.get(5)?, row.get(8)?);
     let closed: Option<(i64, bool)> = row.get::<_, Option<i64>>(6)?.zip(row.get(7)?);

@@ -101,6 +101,8 @@ pub struct Metrics {
     pub visits_opened: Labelled<Counter>,
     /// From the capture of the frame that decided to the picture given to the screens.
     pub greeting_seconds: Seconds,
+    /// From the showing of a visit's change to its being on the disk: what a power cut may take.
+    pub unwritten_seconds: Seconds,
     /// Visits whose writing failed and is being retried.
     pub commit_failures: Counter,
     /// Events on their way to the CRM.
@@ -156,6 +158,9 @@ impl Metrics {
             refused_shots: Labelled::by("reason"),
             visits_opened: Labelled::by("counter"),
             greeting_seconds: Seconds(Histogram::new([0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0])),
+            unwritten_seconds: Seconds(Histogram::new([
+                0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0,
+            ])),
             commit_failures: Counter::default(),
             outbox_depth: Gauge::default(),
             outbox_oldest_age: Gauge::default(),
@@ -192,6 +197,7 @@ impl Metrics {
         r.register("refused_shots", "Shots refused by the quality gate", self.refused_shots.family.clone());
         r.register("visits_opened", "Visits opened", self.visits_opened.family.clone());
         r.register_with_unit("greeting", "From capture to screen", Unit::Seconds, self.greeting_seconds.0.clone());
+        r.register_with_unit("unwritten", "From screen to disk", Unit::Seconds, self.unwritten_seconds.0.clone());
         r.register("commit_failures", "Failed writes of visits", self.commit_failures.clone());
         r.register("outbox_depth", "Events waiting for the CRM", self.outbox_depth.clone());
         r.register_with_unit(
@@ -249,6 +255,7 @@ mod tests {
         metrics.refused_shots.inc("too_small");
         metrics.visits_opened.inc("till-1");
         metrics.greeting_seconds.observe(Duration::from_millis(640));
+        metrics.unwritten_seconds.observe(Duration::from_millis(4));
         metrics.commit_failures.inc();
         metrics.outbox_depth.set(4);
         metrics.outbox_oldest_age.set(90);
@@ -278,6 +285,7 @@ mod tests {
             "snova_refused_shots_total{reason=\"too_small\"} 1",
             "snova_visits_opened_total{counter=\"till-1\"} 1",
             "snova_greeting_seconds_bucket{le=\"0.75\"} 1",
+            "snova_unwritten_seconds_bucket{le=\"0.005\"} 1",
             "snova_commit_failures_total 1",
             "snova_outbox_depth 4",
             "snova_outbox_oldest_age_seconds 90",

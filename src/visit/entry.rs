@@ -1,106 +1,82 @@
-//! What a card or phone given at the counter does to its visits: it names somebody whom no camera need see.
+//! What a card or phone given at a counter does to visits: it names somebody whom no camera need see.
 //!
-//! Whose card it is, is `crate::greeter`'s question to the store; the rules for faces are in `super`.
-
-use std::collections::HashSet;
+//! Whose card it is, is `crate::greeter`'s question; the rules for faces are in `super`.
 
 use uuid::Uuid;
 
-use super::{Stay, VisitEvent, Visits, Who};
+use super::stay::{Presence, Shown, Stay};
+use super::{VisitEvent, Visits};
 use crate::clock::Monotonic;
-use crate::customer::{CustomerId, HowKnown, TrackId, VisitId};
+use crate::customer::{CustomerId, HowKnown, VisitId};
+use crate::face::CounterId;
 
 impl Visits {
-    /// A customer gave their card or phone: opens their visit, or goes on with the one that is here or within the
-    /// merge window. Gives the visit and what happened.
+    /// A customer gave their card or phone at `counter`: opens their visit, or goes on with the one that is at any
+    /// counter or within the merge window. Gives the visit and what happened.
     ///
-    /// They stay on the screen until the hold has passed, the cashier is done with them, or the next customer's
-    /// card is entered, whichever is first. A camera that has matched them for the dwell time takes over: from then
-    /// on they leave as everybody does, by being out of sight, since a card must not stay after its customer.
+    /// They stay on this counter's screen until the hold has passed, the cashier is done with them, or the next
+    /// customer's card is entered here, whichever is first. A camera that has matched them here for the dwell time
+    /// takes over: from then on they leave as everybody does, by being out of sight, since a card must not stay
+    /// after its customer.
     pub fn introduce(
         &mut self,
         now: Monotonic,
+        counter: &CounterId,
         customer: CustomerId,
         mint: &mut dyn FnMut() -> Uuid,
     ) -> (VisitId, Vec<VisitEvent>) {
-        let mut events = self.end_other_holds(now, customer);
+        let mut events = self.pass(now);
+        self.end_other_holds(now, counter, customer, &mut events);
         // Who holds the customer's card is taken for them, whatever was said of a face before.
-        self.refused.retain(|r| r.customer != customer);
-        let (counter, held_until) = (self.counter.clone(), Some(now + self.config.card_hold));
-        if let Some(stay) = self.stays.iter_mut().find(|s| s.is_of(customer)) {
+        self.allow(counter, customer);
+        let held = Shown::Held { until: now + self.config.card_hold };
+        if let Some(stay) = self.stays.iter_mut().find(|stay| stay.customer == customer) {
             let visit = stay.visit;
-            (stay.entered, stay.held_until, stay.dismissed_at, stay.seen_at) = (true, held_until, None, now);
-            events.push(match stay.left_at.take() {
-                Some(_) => VisitEvent::Returned { visit, counter, customer, entered: true },
-                None => VisitEvent::Held { visit, counter },
-            });
-            self.drop_questions_for(customer, &mut events);
+            stay.entered = true;
+            stay.vouched.insert(counter.clone());
+            let came = stay.come(now, counter, true, |presence| presence.shown = held);
+            events.push(came.unwrap_or(VisitEvent::Held { visit, counter: counter.clone() }));
+            self.drop_questions_for(counter, customer, &mut events);
             return (visit, events);
         }
         // «Это Иван?», and Ivan's card is entered: that is the answer, and the face asked about is his.
-        let about_them = |s: &Stay| matches!(&s.who, Who::Suggestion(all) if all.contains(&customer));
-        let asked = self.stays.iter().position(|s| s.asks_for(customer)).or(self.stays.iter().position(about_them));
-        let (visit, tracks, known_by) = match asked {
-            Some(index) => {
-                let question = self.stays.remove(index);
-                (question.visit, question.tracks, HowKnown::Confirmed)
-            }
-            None => (VisitId(mint()), HashSet::new(), HowKnown::Entered),
-        };
-        self.drop_questions_for(customer, &mut events);
-        let who = Who::Customer(customer, known_by);
-        self.stays.push(Stay { entered: true, held_until, ..Stay::new(visit, who, tracks, now) });
-        events.push(VisitEvent::Opened { visit, counter, customer, how: HowKnown::Entered });
+        let asked = self.questions.iter().position(|q| q.asks_for(counter, customer));
+        let about_them =
+            || self.questions.iter().position(|q| q.counter == *counter && q.candidates.contains(&customer));
+        let asked = asked.or_else(about_them).map(|index| self.questions.remove(index));
+        let visit = asked.as_ref().map_or_else(|| VisitId(mint()), |question| question.visit);
+        let tracks = asked.map(|question| question.answered_tracks()).unwrap_or_default();
+        self.drop_questions_for(counter, customer, &mut events);
+        let mut stay = Stay::new(visit, customer, counter, Presence { shown: held, tracks, seen_at: now });
+        stay.entered = true;
+        stay.vouched.insert(counter.clone());
+        self.stays.push(stay);
+        events.push(VisitEvent::Opened { visit, counter: counter.clone(), customer, how: HowKnown::Entered });
         (visit, events)
     }
 
-    /// The next customer is being served. Those of other cards leave, unless a camera has seen them: then their
-    /// absence tells.
-    fn end_other_holds(&mut self, now: Monotonic, customer: CustomerId) -> Vec<VisitEvent> {
-        let mut events = Vec::new();
-        for stay in self.stays.iter_mut().filter(|s| !s.is_of(customer)) {
-            let was_held = stay.held_until.take().is_some();
-            if was_held && stay.tracks.is_empty() && stay.left_at.is_none() {
-                stay.left_at = Some(now);
-                let counter = self.counter.clone();
-                events.push(VisitEvent::Left { visit: stay.visit, counter, recorded: true });
+    /// The next customer is being served here. Those of other cards leave this counter, unless a camera has seen
+    /// them: then their absence tells.
+    fn end_other_holds(
+        &mut self,
+        now: Monotonic,
+        counter: &CounterId,
+        customer: CustomerId,
+        events: &mut Vec<VisitEvent>,
+    ) {
+        let merge = self.config.merge;
+        for stay in self.stays.iter_mut().filter(|stay| stay.customer != customer) {
+            let held = stay.at_mut(counter).filter(|presence| matches!(presence.shown, Shown::Held { .. }));
+            let Some(presence) = held else { continue };
+            presence.shown = Shown::Seen;
+            if presence.tracks.is_empty() {
+                events.extend(stay.leave(now, counter, merge));
             }
         }
-        events
     }
 
-    fn drop_questions_for(&mut self, customer: CustomerId, events: &mut Vec<VisitEvent>) {
-        let counter = &self.counter;
-        self.stays.retain(|stay| {
-            let answered = stay.asks_for(customer);
-            if answered {
-                events.push(VisitEvent::Left { visit: stay.visit, counter: counter.clone(), recorded: false });
-            }
-            !answered
-        });
-    }
-
-    /// The cashier is done with the customer of this stay: off the screen, and not shown again before they were out
-    /// of sight for as long as somebody who has left.
-    pub(super) fn dismiss(&mut self, now: Monotonic, index: usize) -> Vec<VisitEvent> {
-        let stay = &mut self.stays[index];
-        (stay.held_until, stay.dismissed_at) = (None, Some(now));
-        if stay.left_at.replace(now).is_some() {
-            return Vec::new();
-        }
-        vec![VisitEvent::Left { visit: stay.visit, counter: self.counter.clone(), recorded: true }]
-    }
-
-    /// Whether this face is of somebody whom the cashier is done with and who has not gone yet.
-    pub(super) fn is_dismissed(&mut self, now: Monotonic, track: TrackId, customer: CustomerId) -> bool {
-        let absence = self.config.absence;
-        let stay = self.stays.iter_mut().find(|s| {
-            s.dismissed_at.is_some_and(|at| now.since(at) < absence) && (s.is_of(customer) || s.tracks.contains(&track))
-        });
-        let dismissed = stay.map(|stay| {
-            stay.tracks.insert(track);
-            (stay.dismissed_at, stay.left_at) = (Some(now), Some(now));
-        });
-        dismissed.is_some()
+    fn drop_questions_for(&mut self, counter: &CounterId, customer: CustomerId, events: &mut Vec<VisitEvent>) {
+        let answered = self.questions.extract_if(.., |q| q.asks_for(counter, customer));
+        events.extend(answered.map(|question| question.left()));
     }
 }

@@ -26,12 +26,24 @@ pub struct EntryBody {
     /// A card's code, the text of a barcode or QR code, or a phone number, as it was scanned or typed.
     #[schema(example = "4820000123456")]
     entered: String,
+    /// Minted anew for each card that is given. Sent again with the same key, it is the same entry: one visit, the same
+    /// answer.
+    key: Option<Uuid>,
 }
 
 /// The customer is greeted: the counter's picture shows them.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EntryView {
     visit_id: Uuid,
+    /// Whether the visit is on the disk, or waits in memory, where a power cut would take it.
+    record: RecordView,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordView {
+    Recorded,
+    Waiting,
 }
 
 /// Greets whoever has this card or phone, without a camera. At most 30 that nobody has are taken a minute.
@@ -66,11 +78,15 @@ pub async fn enter_only(
 
 async fn take(site: &Site, counter: &CounterId, body: &[u8]) -> Result<Json<EntryView>, Problem> {
     // The parser's words may quote the text, so they are not passed on.
-    let EntryBody { entered } = serde_json::from_slice(body)
+    let EntryBody { entered, key } = serde_json::from_slice(body)
         .map_err(|_| Problem::bad_request("bad_json", "the entry is not understood; send {\"entered\": \"…\"}"))?;
-    let outcome = tokio::time::timeout(site.parts.limits.answer, site.parts.counters.enter(counter, entered)).await;
+    let entry = site.parts.counters.enter(counter, entered, key);
+    let outcome = tokio::time::timeout(site.parts.limits.answer, entry).await;
     let refusal = match outcome.unwrap_or(Err(EntryError::Busy)) {
-        Ok(visit) => return Ok(Json(EntryView { visit_id: visit.0 })),
+        Ok(taken) => {
+            let record = if taken.recorded { RecordView::Recorded } else { RecordView::Waiting };
+            return Ok(Json(EntryView { visit_id: taken.visit.0, record }));
+        }
         Err(refusal) => refusal,
     };
     let (status, code) = match refusal {

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use image::RgbImage;
@@ -13,16 +15,18 @@ use snova::app::Places;
 use snova::camera::{FrameSource, Scene, SceneSource, Truth};
 use snova::clock::{Clock, Monotonic, SimulatedClock};
 use snova::customer::{Consent, ConsentMethod, CustomerId, Gender, PersonName, Purpose, Sighting};
-use snova::enrolment::{EnrolRequest, EnrolmentRules, Photo, enrol, load_gallery};
+use snova::enrolment::{EnrolRequest, EnrolmentRules, Photo, enrol};
 use snova::face::{CameraId, CounterId, Frame, Pixels};
 use snova::gallery::{Gallery, GalleryHandle};
-use snova::greeter::{CounterState, Desk, DeskConfig, Greeted};
+use snova::greeter::{CounterState, Desk, DeskConfig, DeskParts, Greeted};
 use snova::greeting::DayHours;
 use snova::i18n::Language;
+use snova::loader::{Loader, LoaderParts, PackName};
 use snova::pipeline::{Pipeline, PipelineConfig};
-use snova::store::{FILE_NAME, Store, StoreConfig};
+use snova::store::{FILE_NAME, RosterChange, Store, StoreConfig, Writer, visit_writer};
+use snova::trouble::Troubles;
 use snova::vault::Seal;
-use snova::vision::{OnnxVision, PackFacts, Vision, VisionConfig};
+use snova::vision::{OnnxVision, Vision, VisionConfig};
 use snova::visit::{VisitConfig, VisitEvent};
 use tokio::sync::watch;
 
@@ -104,10 +108,12 @@ pub struct BoxUnderTest {
     pub clock: Arc<SimulatedClock>,
     pub pipeline: Pipeline,
     pub desk: Desk,
-    gallery: GalleryHandle,
-    pack: PackFacts,
+    pub troubles: Troubles,
+    loader: Loader,
+    changes: Receiver<RosterChange>,
+    /// Does its work when it is told to: what the desk hands over meanwhile waits.
+    pub writer: Writer,
     screen: watch::Receiver<Arc<CounterState>>,
-    stamp: u64,
     seq: u64,
 }
 
@@ -139,10 +145,54 @@ impl BoxUnderTest {
             visit: VisitConfig::default(),
             grace: Duration::ZERO,
         };
-        let desk = Desk::new(config, Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
+        let (troubles, store_unreadable) = (Troubles::default(), Arc::<AtomicBool>::default());
+        let (told, changes) = channel();
+        let loader = Loader::new(LoaderParts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            time_zone: config.time_zone.clone(),
+            pack: PackName { name: pack.name.clone(), dimension: pack.dimension },
+            gallery,
+            troubles: troubles.clone(),
+            unreadable: Arc::clone(&store_unreadable),
+            changes: told,
+        });
+        let loader = loader.expect("the customers can be read");
+        let (queue, writer) = visit_writer(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
+        let parts = DeskParts {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            roster: store.empty_roster(),
+            queue,
+            troubles: troubles.clone(),
+            store_unreadable,
+        };
+        let desk = Desk::new(config, parts);
         let screen = desk.screens().remove(&till()).expect("the desk has its counter");
-        let stamp = store.change_stamp().expect("a fresh store can be read");
-        Self { dir, store, clock, pipeline, desk, gallery, pack, screen, stamp, seq: 0 }
+        let mut shop = Self { dir, store, clock, pipeline, desk, troubles, loader, changes, writer, screen, seq: 0 };
+        shop.hear_changes();
+        shop
+    }
+
+    /// The box is started again on the same data: nothing of its memory is left.
+    pub fn restarted(self, vision: Box<dyn Vision>, pipeline: PipelineConfig) -> Self {
+        let Self { dir, store, clock, desk, .. } = self;
+        drop((desk, store));
+        let wall = clock.wall().at;
+        let config = StoreConfig::new(dir.path());
+        let mut next = Self::on(dir, &config, vision, pipeline);
+        next.clock.step_to(wall);
+        next.clock.boot(clock.since_boot());
+        let visit = VisitConfig::default();
+        next.store.close_left_open(visit.merge).expect("writable");
+        let left = next.store.visits_to_take_up(next.clock.wall(), next.clock.since_boot().as_ref(), visit.merge);
+        next.desk.take_up(next.clock.monotonic(), left.expect("readable"));
+        next
+    }
+
+    fn hear_changes(&mut self) {
+        while let Ok(change) = self.changes.try_recv() {
+            self.desk.take_change(self.clock.monotonic(), change);
+        }
     }
 
     pub fn today(&self) -> Date {
@@ -160,15 +210,16 @@ impl BoxUnderTest {
         (self.enrol(ivan()), self.enrol(elena()))
     }
 
-    /// What the visit thread does four times a second: sees what enrolment and erasure did.
+    /// What the loader does four times a second: sees what enrolment and erasure did.
     pub fn follow_store(&mut self) {
-        let stamp = self.store.change_stamp().expect("the store can be read");
-        if stamp != self.stamp {
-            let gallery = load_gallery(&self.store, &self.pack, self.today()).expect("the gallery loads");
-            self.desk.keep_live(self.clock.monotonic()).expect("the store can be read");
-            self.gallery.replace(gallery);
-            self.stamp = stamp;
-        }
+        self.loader.look();
+        self.hear_changes();
+    }
+
+    /// What the writer and the desk do at all times.
+    pub fn settle(&mut self) {
+        self.writer.work();
+        self.desk.tick(self.clock.monotonic());
     }
 
     /// One picture at the counter, now.
@@ -185,6 +236,7 @@ impl BoxUnderTest {
         self.seq += 1;
         let outcome = self.pipeline.step(frame).expect("the frame can be looked at");
         let events = self.desk.see(at, &till(), &outcome.sightings);
+        self.writer.work();
         self.desk.tick(at);
         Moment { at, truth, sightings: outcome.sightings, events, screen: self.screen() }
     }
@@ -216,7 +268,8 @@ impl BoxUnderTest {
         while self.clock.monotonic() < until {
             self.clock.advance(Duration::from_millis(250).min(until - self.clock.monotonic()));
             self.follow_store();
-            self.desk.tick(self.clock.monotonic());
+            self.settle();
+            self.writer.work();
         }
     }
 

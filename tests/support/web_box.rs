@@ -11,7 +11,7 @@ use snova::camera::CameraState;
 use snova::clock::{SimulatedClock, WallTime};
 use snova::customer::{Card, CustomerId, PersonName, VisitId};
 use snova::face::{CameraId, CounterId};
-use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Entry, EntryError, Greeted, Present};
+use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Entry, EntryError, EntryTaken, Greeted, Present};
 use snova::i18n::Language;
 use snova::shutdown::{self, Stopper};
 use snova::telemetry::Metrics;
@@ -105,6 +105,7 @@ impl TestBox {
     pub async fn hear_entry(&mut self, outcome: Result<VisitId, EntryError>) -> (String, String) {
         let entry = tokio::time::timeout(Duration::from_secs(10), self.entries.recv()).await;
         let entry = entry.expect("an entry in time").expect("the web is alive");
+        let outcome = outcome.map(|visit| EntryTaken { visit, recorded: true });
         entry.reply.send(outcome).expect("somebody waits for the reply");
         (entry.counter.to_string(), entry.entered)
     }

@@ -18,7 +18,7 @@ async fn an_entry_reaches_its_counter_and_the_visit_comes_back() {
     let sent = tokio::spawn(json_of(entry(&shop, "/api/v1/counters/till-2/entries", &body)));
     let (counter, entered) = shop.hear_entry(Ok(visit(9))).await;
     assert_eq!((counter.as_str(), entered.as_str()), ("till-2", " 8 (912) 345-67-89 "));
-    assert_eq!(sent.await.unwrap(), (StatusCode::OK, json!({"visit_id": visit(9).0})));
+    assert_eq!(sent.await.unwrap(), (StatusCode::OK, json!({"visit_id": visit(9).0, "record": "recorded"})));
     let (status, code) = refusal(entry(&shop, "/api/v1/counter/entries", &body)).await;
     assert_eq!((status, code.as_str()), (StatusCode::NOT_FOUND, "several_counters"));
     let (status, code) = refusal(entry(&shop, "/api/v1/counters/till-9/entries", &body)).await;
@@ -62,6 +62,7 @@ async fn malformed_and_foreign_entries_never_reach_the_greeter() {
         (b"{}".to_vec(), 400, "bad_json"),
         (b"\"4820000123456\"".to_vec(), 400, "bad_json"),
         (b"{\"entered\":4820000123456}".to_vec(), 400, "bad_json"),
+        (b"{\"entered\":\"4820\",\"key\":\"4820000123456\"}".to_vec(), 400, "bad_json"),
         (b"{\"entered\":\"1\",\"4820000123456\":\"x\"}".to_vec(), 400, "bad_json"),
         (vec![b' '; 16 * 1024 + 1], 413, "too_large"),
     ] {

@@ -11,6 +11,9 @@ const SCANNER_MS = 300;
 const SHORTEST = 4;
 const LONGEST = 256;
 const SAID_MS = 5000;
+// The box answers within two seconds, whatever its disk does.
+const ANSWER_MS = 4000;
+const TRIES = 2;
 // What somebody began to type and left must not stand there for the next customer to read.
 const LEFT_ALONE_MS = 60_000;
 
@@ -101,21 +104,42 @@ async function send(entered) {
   if (mine === sending) say(outcome, SAID_MS);
 }
 
-// The words for what became of it; none where the greeting itself tells.
+// The words for what became of it; none where the greeting itself tells. An answer that is lost on its way is asked
+// for again under the same key, by which the box knows that it is the same card.
 async function ask(entered) {
+  const body = JSON.stringify({ entered, key: newKey() });
+  for (let tries = 1; ; tries++) {
+    const outcome = await post(body);
+    if (outcome !== null) return outcome;
+    if (tries === TRIES) return word("entry_not_sent");
+  }
+}
+
+// Null where no answer came.
+async function post(body) {
   try {
     const response = await fetch(document.body.dataset.entries, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ entered }),
-      signal: AbortSignal.timeout(8000),
+      body,
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     if (response.ok) return "";
     const key = `entry_${(await response.json()).error.code}`;
     return word(hasWord(key) ? key : "entry_not_sent");
   } catch {
-    return word("entry_not_sent");
+    return null;
   }
+}
+
+// A page that comes over plain HTTP from another machine has no crypto.randomUUID.
+function newKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
 function say(text, ms = 0) {

@@ -1,0 +1,1 @@
+//! A process that stops, and the one that takes up its visits.

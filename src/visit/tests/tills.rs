@@ -1,0 +1,1 @@
+//! Stays of the whole box: one visit, whatever tills see the customer.
