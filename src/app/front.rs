@@ -76,8 +76,8 @@ impl Opened {
             overloaded: Arc::clone(&core.overloaded),
             pulse: Arc::clone(&core.pulse),
             cameras: cameras.iter().map(Camera::watch).collect(),
-            run,
             eyes: cameras.iter().map(|camera| (camera.id().clone(), camera.eye())).collect(),
+            run,
         };
         let vision = spawn("vision", core.failed.on_duty(&stop), move || watcher.run())?;
         Ok(Looking { cameras, vision, stop: stopper })

@@ -71,7 +71,8 @@ impl Keeper {
     /// Until the stop is asked.
     pub fn run(self) {
         let (mut scrub, mut report) = (Chore::every(SCRUB), Chore::every(REPORT));
-        let (mut retire, mut time) = (Chore::every(RETIRE), Timekeeper::new(&self.store, &self.clock, &self.metrics, &self.troubles));
+        let (mut retire, mut time) =
+            (Chore::every(RETIRE), Timekeeper::new(&self.store, &self.clock, &self.metrics, &self.troubles));
         let (mut spare, mut copies) = (Chore::every(SPARE), Chore::every(COPIES));
         let mut look = Chore::every(LOOK_AT_STORE);
         let mut lookout = Lookout::new(Arc::clone(&self.store), Arc::clone(&self.clock), self.troubles.clone());

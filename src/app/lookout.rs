@@ -2,6 +2,7 @@
 //!
 //! How it is looked at is `crate::store`'s; failing writes are told by whoever writes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,8 @@ impl Lookout {
         self.closely_at = Some(now + rest);
         self.broken = looked.as_ref().is_err_and(StoreError::is_damage);
         let unreadable = looked?;
-        self.troubles.count(Teller::Keeper, Trouble::RowUnreadable, unreadable.len() as u64);
+        let customers: BTreeSet<_> = unreadable.iter().map(|row| row.customer).collect();
+        self.troubles.count(Teller::Keeper, Trouble::RowUnreadable, customers.len() as u64);
         Ok(())
     }
 

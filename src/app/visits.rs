@@ -101,7 +101,6 @@ impl VisitThread {
             self.desk.overloaded(self.overloaded.load(Ordering::Acquire));
             let trouble = *self.crm_trouble.borrow();
             self.desk.crm_trouble(trouble);
-            self.desk.show_troubles();
             self.desk.tick(now);
             waiting = waiting.into_iter().filter_map(|one| self.answer_entry(now, one)).collect();
             self.count(&mut failures);

@@ -100,7 +100,8 @@ fn prepare(config: &Config) -> Result<(Settings, Box<dyn Vision>)> {
 /// The store, if what a start needs of it can be read.
 fn open_whole_store(config: &Config) -> Result<Arc<Store>, StoreError> {
     let store = Store::open(&settings::store(config), Seal::plain())?;
-    store.read_through()?;
+    store.look()?;
+    store.unreadable_rows()?;
     Ok(Arc::new(store))
 }
 

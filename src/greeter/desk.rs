@@ -134,6 +134,15 @@ impl Desk {
         if std::mem::replace(&mut self.was_unreadable, unreadable) != unreadable {
             self.troubles.set(Teller::Desk, Trouble::StoreUnreadable, unreadable);
         }
+        self.show_troubles();
+    }
+
+    /// What of the box itself a person must mend.
+    fn show_troubles(&mut self) {
+        let all = self.troubles.all();
+        for counter in self.counters.values_mut() {
+            counter.change(|state| std::mem::replace(&mut state.troubles, all.clone()) != all);
+        }
     }
 
     /// The truth about the cameras of `counter`.
@@ -154,14 +163,6 @@ impl Desk {
     pub fn crm_trouble(&mut self, trouble: Option<CrmTrouble>) {
         for counter in self.counters.values_mut() {
             counter.change(|state| std::mem::replace(&mut state.crm_trouble, trouble) != trouble);
-        }
-    }
-
-    /// What of the box itself a person must mend.
-    pub fn show_troubles(&mut self) {
-        let troubles = self.troubles.all();
-        for counter in self.counters.values_mut() {
-            counter.change(|state| std::mem::replace(&mut state.troubles, troubles.clone()) != troubles);
         }
     }
 

@@ -75,10 +75,10 @@ impl StoreError {
             | Self::UnknownVisit(_)
             | Self::VisitConflict(_) => false,
             Self::OldSqlite { .. }
-            | Self::Folder { .. }
-            | Self::OpenFolder { .. }
             | Self::OtherOwner { .. }
             | Self::Lost { .. }
+            | Self::Folder { .. }
+            | Self::OpenFolder { .. }
             | Self::ReadOnly { .. }
             | Self::DiskFull { .. }
             | Self::Disk { .. }

@@ -155,7 +155,7 @@ impl Store {
                         read.unreadable.extend((!whole).then_some(id));
                     }
                     Ok(None) => {}
-                    Err(fault) if is_of_the_row(&fault) => read.unreadable.push(id),
+                    Err(fault) if fault.is_of_one_row() => read.unreadable.push(id),
                     Err(fault) => return Err(fault),
                 }
             }
@@ -194,7 +194,7 @@ impl Store {
             };
             match template() {
                 Ok(template) => templates.push(template),
-                Err(fault) if is_of_the_row(&fault) => whole = false,
+                Err(fault) if fault.is_of_one_row() => whole = false,
                 Err(fault) => return Err(fault),
             }
         }
@@ -216,18 +216,4 @@ fn ids(tx: &Transaction<'_>, sql: &str, changed: i64) -> Result<Vec<CustomerId>,
     let mut statement = tx.prepare_cached(sql)?;
     let found = statement.query_map(params![changed], |row| customer_id(row, 0))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Whether one row is not what it should be, rather than the file.
-fn is_of_the_row(fault: &Fault) -> bool {
-    match fault {
-        Fault::Row(_) | Fault::Said(StoreError::Sealed { .. }) => true,
-        Fault::Said(_) => false,
-        Fault::Sql(error) => matches!(
-            error,
-            rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-        ),
-    }
 }

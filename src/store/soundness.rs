@@ -52,20 +52,6 @@ impl Store {
         })
     }
 
-    /// Reads through every table, as far as a start needs it. Indices are left out: a damaged one hinders less.
-    pub fn read_through(&self) -> Result<(), StoreError> {
-        self.look_by(|tx| {
-            let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-            let mut statement = tx.prepare(tables)?;
-            let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-            for name in names {
-                let _: i64 =
-                    tx.query_row(&format!("SELECT count(*) FROM \"{name}\" NOT INDEXED"), [], |row| row.get(0))?;
-            }
-            customers::unreadable_rows(tx, self.seal).map(drop)
-        })
-    }
-
     /// Looks at every page, then opens every seal; gives the rows that cannot be read.
     pub fn look_closely(&self) -> Result<Vec<UnreadableRow>, StoreError> {
         self.look_by(|tx| {

@@ -55,9 +55,14 @@ async fn a_camera_that_gives_nothing_to_look_at_is_named_with_what_to_do() {
     let since = WallTime { at: at("2026-05-12T11:03:20Z"), synchronised: true };
     let browser = Browser::open().await;
     for (language, state, what, then) in [
-        (Language::Russian, CameraState::Frozen { since }, "Камера показывает старую картинку", "с 14:03 — выключите"),
-        (Language::Ukrainian, CameraState::Unreadable { since }, "Картинка камери не читається", "з 14:03 — вимкніть"),
-        (Language::English, CameraState::Frozen { since }, "The camera shows an old picture", "since 14:03 — switch"),
+        (Language::Russian, CameraState::Frozen { since }, "Картинка камеры застыла", "с 14:03 — перезапустите"),
+        (
+            Language::Ukrainian,
+            CameraState::Unreadable { since },
+            "Картинка камери не читається",
+            "з 14:03 — перезапустіть",
+        ),
+        (Language::English, CameraState::Frozen { since }, "The camera’s picture is frozen", "since 14:03 — restart"),
     ] {
         let shop = TestBox::with(&["till-1"], in_language(language, "till-1")).await;
         let look = format!("camera-{}-{}", state.as_str(), language.code());
