@@ -311,7 +311,7 @@ fn greet_on(disk: Disk) {
         Disk::Own { at } => tempfile::tempdir_in(at.path()).expect("the small disk takes a folder"),
         Disk::Limited => tempfile::tempdir().expect("a temporary folder"),
     };
-    let limit = if matches!(disk, Disk::Limited) { Some(160_000) } else { None };
+    let limit = if matches!(disk, Disk::Limited) { Some(200_000) } else { None };
     let config = StoreConfig { max_bytes: limit, ..StoreConfig::new(dir.path()) };
     let mut shop = BoxUnderTest::on(dir, &config, Box::new(vision), rules());
     let ivan = enrol(&mut shop, "Иван", face);
