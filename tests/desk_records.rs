@@ -109,7 +109,7 @@ fn a_restart_takes_up_a_visit_within_the_merge_window() {
         }
         shop.clock.advance(Duration::from_secs(60));
         // A time server has set the clock meanwhile; how long it was is known all the same.
-        shop.clock.step_to(shop.clock.wall().at + SignedDuration::from_hours(30));
+        shop.clock.step_wall(shop.clock.wall().at + SignedDuration::from_hours(30));
         let mut shop = restarted(shop);
         assert!(visit(&shop, first).closed_at.is_some());
         let deliverable = format!("outbox WHERE deliver_after <= {}", shop.clock.wall().at.as_microsecond());
@@ -153,7 +153,7 @@ fn a_clock_step_in_an_open_visit_changes_neither_its_length_nor_its_order() {
         let (mut shop, face, _) = shop();
         show(&mut shop, 30, &[face]);
         let id = on_screen(&shop);
-        shop.clock.step_to(shop.clock.wall().at + step);
+        shop.clock.step_wall(shop.clock.wall().at + step);
         stay(&mut shop, 50, face);
         shop.wait(Duration::from_secs(5));
         let ended = visit(&shop, id);

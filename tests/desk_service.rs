@@ -85,7 +85,7 @@ async fn a_reload_greets_nobody_again() {
     asking.store(false, Ordering::Relaxed);
     asker.await.expect("it asked");
     assert_eq!(refused.load(Ordering::Relaxed), 0, "nobody was refused");
-    let again = running_service::wait_until(address, "he stands there", |_| true).await;
+    let again = wait_until(address, "he stands there", |_| true).await;
     println!("{again}");
     service.stop().await.expect("it stops in order");
     let greetings: Vec<String> = shown.greetings().into_iter().filter(|greeting| greeting != "Иван").collect();

@@ -184,8 +184,6 @@ impl Chore {
 mod tests {
     use super::*;
     use crate::clock::{SimulatedClock, WallTime};
-    use crate::store::StoreConfig;
-    use crate::vault::Seal;
 
     struct Doubtful(SimulatedClock, Trust);
 

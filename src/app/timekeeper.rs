@@ -129,7 +129,6 @@ fn differs(kept: &Kept, so: &Kept) -> bool {
 mod tests {
     use super::*;
     use crate::clock::{SimulatedClock, TrustedClock, release_time};
-    use crate::shutdown;
     use crate::store::StoreConfig;
     use crate::vault::Seal;
 
