@@ -44,7 +44,9 @@ async fn soak(length: Duration) {
     let (began, mut samples, mut reloads) = (Instant::now(), Vec::<Sample>::new(), 0);
     while began.elapsed() < length {
         tokio::time::sleep(EVERY).await;
-        if began.elapsed().as_secs() / reload_every.as_secs().max(1) > reloads {
+        // None at the very end: a stop in the middle of a reload is another matter.
+        let is_due = began.elapsed().as_secs() / reload_every.as_secs().max(1) > reloads;
+        if is_due && began.elapsed() + 2 * EVERY < length {
             reloads += 1;
             shop.reload(reloads);
         }
