@@ -43,11 +43,12 @@ bench: setup ## measure; keep dated runs in benches/runs/
 	$(SAY) 'measuring'
 	$(CARGO) bench --locked
 
-crash-test: ready ## kill the program 40 times at each fake CRM while visits flow (some 20 minutes)
+crash-test: ready ## kill the program 40 times at each fake CRM and 300 times while it greets (some 45 minutes)
 	$(SAY) 'setting up for tests'
 	$(CARGO) run --locked --quiet -- setup --tools run
 	$(SAY) 'killing'
 	SNOVA_CRASH_KILLS=$${SNOVA_CRASH_KILLS:-40} $(CARGO) test --locked --test crash_run -- --nocapture
+	SNOVA_CRASH_KILLS_AT_COUNTER=$${SNOVA_CRASH_KILLS_AT_COUNTER:-300} $(CARGO) test --locked --test crash_counter -- --nocapture
 
 soak: setup ## run the program for an hour (SNOVA_SOAK_MINUTES) and watch its memory; SNOVA_SOAK_KEEP=FILE keeps the run
 	$(SAY) 'soaking'

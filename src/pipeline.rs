@@ -122,6 +122,11 @@ impl Pipeline {
         &mut *self.vision
     }
 
+    /// The models, for another pipeline. All that is known of faces goes.
+    pub fn into_vision(self) -> Box<dyn Vision> {
+        self.vision
+    }
+
     /// Looks at one frame. Every live face of it gives one sighting, undecided ones too.
     pub fn step(&mut self, frame: Frame) -> Result<StepOutcome, StepError> {
         let mut outcome = StepOutcome::default();

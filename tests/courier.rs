@@ -29,3 +29,23 @@ async fn a_database_that_fails_in_mid_step_leaves_nothing_under_way_for_ever() {
         assert_eq!(road.in_crm().len(), 2);
     }
 }
+
+#[tokio::test]
+async fn a_clock_put_forward_sends_nothing_in_doubt_before_its_request_has_had_its_time() {
+    let mut road = Road::to(crm::vendor("amocrm")).await;
+    let ivan = road.regular(1);
+    road.idle(Duration::from_secs(60)).await;
+    road.visit(ivan, "till-1");
+    // A request that is under way when the program ends.
+    assert_eq!(road.store.claim(&road.ask(9)).unwrap().len(), 1);
+    road.restart();
+    // The first time server that answers puts the clock forward by hours: no second has passed.
+    road.clock.step_wall(road.now() + Duration::from_secs(5 * 3600));
+    for _ in 0..5 {
+        road.step().await;
+    }
+    assert!(road.in_crm().is_empty(), "the request may still be carried out");
+    road.work(Duration::from_secs(3600)).await;
+    road.assert_each_once("amocrm");
+    assert_eq!(road.in_crm().len(), 1);
+}

@@ -64,14 +64,14 @@ impl Drop for OnDuty {
     }
 }
 
-pub(super) fn spawn(
+pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     duty: OnDuty,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<std::thread::JoinHandle<T>> {
     let run = move || {
         let _duty = duty;
-        work();
+        work()
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).with_context(|| format!("no thread for {name}"))
 }

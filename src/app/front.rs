@@ -30,7 +30,7 @@ const WEB_STOPS: Duration = Duration::from_secs(3);
 /// The cameras with what looks at their pictures.
 pub(super) struct Looking {
     cameras: Vec<Camera>,
-    vision: std::thread::JoinHandle<()>,
+    vision: std::thread::JoinHandle<Box<dyn Vision>>,
     stop: Stopper,
 }
 
@@ -86,12 +86,13 @@ impl Opened {
 
 impl Looking {
     /// Waits until the cameras and the thread that looks at them have ended; `false` if one did not in time or in
-    /// order. Blocks.
-    pub fn stop(self) -> bool {
+    /// order. Gives the models back, unless they fell over. Blocks.
+    pub fn stop(self) -> (bool, Option<Box<dyn Vision>>) {
         self.stop.stop();
         let all: Vec<bool> = self.cameras.into_iter().map(|camera| camera.join(CAMERA_STOPS)).collect();
         // It ends when the last camera has put its last frame.
-        self.vision.join().is_ok() && all.into_iter().all(|ended| ended)
+        let vision = self.vision.join().ok();
+        (vision.is_some() && all.into_iter().all(|ended| ended), vision)
     }
 }
 

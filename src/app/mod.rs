@@ -117,15 +117,20 @@ impl Service {
         self.core.asked.clone().asked().await;
     }
 
-    /// Goes on by other settings: cameras, models and web are exchanged, the desk is told, and the courier is replaced
-    /// if it works for another CRM. What can be refused is refused before anything is touched: after an error of that
+    /// Goes on by other settings: cameras and web are exchanged, models where others are given, the desk is told, and the
+    /// courier is replaced if it works for another CRM. What can be refused is refused before anything is touched: after an error of that
     /// kind the service runs on as it was.
-    pub async fn exchange(&mut self, settings: Settings, vision: Box<dyn Vision>) -> Result<()> {
+    pub async fn exchange(&mut self, settings: Settings, vision: Option<Box<dyn Vision>>) -> Result<()> {
         let door =
             if settings.listen == self.settings.listen { None } else { Some(Door::open(settings.listen).await?) };
-        let (loader, pack) = (self.core.loader(), vision.pack().clone());
-        let read = tokio::task::spawn_blocking(move || Core::read_for(&loader, &pack));
-        let whole = read.await.context("the customers cannot be read for the new models")??;
+        let whole = match &vision {
+            Some(vision) => {
+                let (loader, pack) = (self.core.loader(), vision.pack().clone());
+                let read = tokio::task::spawn_blocking(move || Core::read_for(&loader, &pack));
+                read.await.context("the customers cannot be read for the new models")??
+            }
+            None => None,
+        };
         let changed = self.change(settings, vision, whole, door).await;
         if changed.is_err() {
             // What is left is no service: the supervisor of services starts it anew.
@@ -137,17 +142,21 @@ impl Service {
     async fn change(
         &mut self,
         settings: Settings,
-        vision: Box<dyn Vision>,
+        vision: Option<Box<dyn Vision>>,
         whole: Option<Whole>,
         door: Option<Door>,
     ) -> Result<()> {
+        let mut kept = None;
         if let Some(looking) = self.looking.take() {
             // Before the new ones: a camera opens once.
             let ended = tokio::task::spawn_blocking(move || looking.stop()).await;
-            if !matches!(ended, Ok(true)) {
+            let (in_order, models) = ended.unwrap_or((false, None));
+            if !in_order {
                 tracing::warn!("the cameras did not stop cleanly for the new configuration");
             }
+            kept = models;
         }
+        let vision = vision.or(kept).context("the models fell over")?;
         self.core.use_gallery(&settings, whole);
         let cameras = Opened::new(&self.core, &settings)?;
         self.counters = self.core.reconfigure(&settings, cameras.states()).await?;
@@ -180,7 +189,7 @@ impl Service {
         let Self { core, looking, web, door, .. } = self;
         let failed = core.failed.clone();
         let stopped = tokio::task::spawn_blocking(move || {
-            let looked = looking.is_none_or(Looking::stop);
+            let looked = looking.is_none_or(|looking| looking.stop().0);
             core.stop() && looked
         });
         let in_time = tokio::time::timeout(STOP_LIMIT, stopped).await;

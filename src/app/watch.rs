@@ -19,6 +19,7 @@ use crate::face::{CameraId, CounterId};
 use crate::pipeline::{Pipeline, StepError, StepOutcome};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Metrics;
+use crate::vision::Vision;
 
 /// How long the thread waits for a frame before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -48,8 +49,14 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Until the stop is asked. Without any camera (or after the last recording's end) it waits for it.
-    pub fn run(mut self) {
+    /// Until the stop is asked; gives the models back. Without any camera (or after the last recording's end) it waits for
+    /// the stop.
+    pub fn run(mut self) -> Box<dyn Vision> {
+        self.watch();
+        self.pipeline.into_vision()
+    }
+
+    fn watch(&mut self) {
         let mut skipped = HashMap::new();
         let mut load = Load::default();
         // Whether the last frame failed, so that a lasting fault is said once.

@@ -202,7 +202,11 @@ impl Host {
         if config.device.data_dir != running.device.data_dir || config.log.file != running.log.file {
             anyhow::bail!("another data_dir or log file holds after a restart only; restart the service");
         }
-        let (settings, vision) = prepare(&config)?;
+        let settings = Settings::from_config(&config)?;
+        // Models that are the same are not opened anew: that takes seconds, and memory that does not all come back.
+        let same = config.runtime == running.runtime && config.recognition == running.recognition;
+        let vision: Option<Box<dyn Vision>> =
+            if same { None } else { Some(Box::new(super::open_calibrated_vision(&config)?)) };
         Ok(Some(Next { document, config, settings, vision }))
     }
 
@@ -233,7 +237,7 @@ struct Next {
     document: Option<Document>,
     config: Config,
     settings: Settings,
-    vision: Box<dyn Vision>,
+    vision: Option<Box<dyn Vision>>,
 }
 
 /// The signals that a service listens to.

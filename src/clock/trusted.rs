@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Clock, Days, Judgement, Kept, Monotonic, SinceBoot, Trust, WallTime};
 
 /// The release that this is, and a day before which it was not made.
-pub const RELEASE: (&str, Date) = ("0.3.0", date(2026, 11, 1));
+pub const RELEASE: (&str, Date) = ("0.4.0", date(2026, 11, 27));
 
 /// How far a wall clock may be set without being doubted: a person who corrects minutes by hand, and a clock chip that
 /// is read to whole seconds, are no fault. Hours and days are what consents and greetings hang on.

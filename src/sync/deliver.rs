@@ -36,7 +36,27 @@ impl Courier {
                 }
             }
         }
+        let parcels = self.without_the_unsettled(parcels)?;
         if parcels.is_empty() { Ok(()) } else { self.deliver_visits(parcels).await }
+    }
+
+    /// Puts back what is in doubt and whose last request may still be under way, whatever the wall clock says.
+    fn without_the_unsettled(&mut self, parcels: Vec<Parcel>) -> Result<Vec<Parcel>, StoreError> {
+        let now = self.parts.clock.monotonic();
+        let rest = |parcel: &Parcel| match parcel.record.tried_at {
+            Some(_) => self.settling.rest(parcel.record.key, now),
+            None => Duration::ZERO,
+        };
+        let (early, ready): (Vec<Parcel>, Vec<Parcel>) =
+            parcels.into_iter().partition(|parcel| !rest(parcel).is_zero());
+        let again = |parcel: &Parcel| {
+            let said = "a request about it may still be under way".to_owned();
+            let not_before = later(self.now(), rest(parcel));
+            (parcel.record.key, Conclusion::Again { class: FailureClass::Transient.as_str(), said, not_before })
+        };
+        let early = early.iter().map(again).collect();
+        self.write(early)?;
+        Ok(ready)
     }
 
     fn parcel(&self, claimed: &Claimed, visit: &Visit) -> Parcel {
@@ -212,18 +232,21 @@ impl Courier {
             tracing::warn!(%event, class, said, "the CRM refuses an event; look at it with `snova sync status`");
             return Ok(Conclusion::Dead { class, said });
         }
+        self.settling.tried(event, self.parts.clock.monotonic());
         let rest = self.backoff.of_event(attempts).max(self.settled_after());
         Ok(Conclusion::Again { class, said, not_before: later(self.now(), rest) })
     }
 
     /// All of these are tried again later; with a CRM without keys not before what is under way has ended.
     fn put_back<'a>(&mut self, parcels: impl Iterator<Item = &'a Parcel>, failure: &Failure) -> Result<(), StoreError> {
-        let not_before = later(self.now(), self.settled_after());
-        let again = |parcel: &Parcel| {
+        let (not_before, now) = (later(self.now(), self.settled_after()), self.parts.clock.monotonic());
+        let parcels: Vec<&Parcel> = parcels.collect();
+        parcels.iter().for_each(|parcel| self.settling.tried(parcel.record.key, now));
+        let again = |parcel: &&Parcel| {
             let (class, said) = (failure.class.as_str(), failure.said().to_owned());
             (parcel.record.key, Conclusion::Again { class, said, not_before })
         };
-        self.write(parcels.map(again).collect())
+        self.write(parcels.iter().map(again).collect())
     }
 
     fn settled_after(&self) -> Duration {
@@ -264,6 +287,11 @@ impl Courier {
 
     /// Commits what became of events; what the disk does not take is kept and comes before anything else.
     fn write(&mut self, concluded: Vec<(Uuid, Conclusion)>) -> Result<(), StoreError> {
+        for (event, conclusion) in &concluded {
+            if !matches!(conclusion, Conclusion::Again { .. }) {
+                self.settling.concluded(*event);
+            }
+        }
         self.unwritten.extend(concluded);
         self.parts.store.conclude(self.target, &self.unwritten, self.now())?;
         self.unwritten.clear();

@@ -9,6 +9,7 @@ mod cards;
 mod deliver;
 mod link;
 mod secrets;
+mod settling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use secrets::StoreSecrets;
 
 use self::backoff::Backoff;
 use self::link::Looked;
+use self::settling::Settling;
 use crate::clock::{Clock, Days, Monotonic};
 use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Manners};
 use crate::shutdown::Shutdown;
@@ -67,6 +69,7 @@ pub struct Courier {
     /// Visits of the next call: halved after a failure of the whole, doubled by a success.
     batch: usize,
     backoff: Backoff,
+    settling: Settling,
     /// What the CRM has answered and the disk has not taken.
     unwritten: Vec<(Uuid, Conclusion)>,
     /// A step ended in the middle because the database failed: what it had claimed is in doubt.
@@ -108,6 +111,7 @@ impl Courier {
             batch: manners.batch.max(1),
             manners,
             backoff: Backoff::new(seed),
+            settling: Settling::new(if manners.keyed { Duration::ZERO } else { manners.settle }, now),
             unwritten: Vec::new(),
             broken_off: false,
             wakes,
