@@ -58,7 +58,8 @@ struct Run {
     doubtful: BTreeSet<String>,
     /// Visits on the disk when the program was last started.
     at_start: BTreeSet<String>,
-    shown: BTreeSet<String>,
+    /// Visits on the screen since the program was started, with their customer.
+    shown: BTreeMap<String, String>,
     greeted: BTreeSet<String>,
     tally: Tally,
     reloads: u64,
@@ -100,7 +101,7 @@ impl Run {
             erased: BTreeSet::new(),
             doubtful: BTreeSet::new(),
             at_start: BTreeSet::new(),
-            shown: BTreeSet::new(),
+            shown: BTreeMap::new(),
             greeted: BTreeSet::new(),
             tally: Tally::default(),
             reloads: 0,
@@ -121,8 +122,8 @@ impl Run {
             scene.display()
         );
         let sections = format!(
-            "[visit]\nabsence_s = {}\n[[counter]]\nname = \"till-1\"\nlanguage = \"ru\"\n{}{}",
-            2 + self.reloads % 2,
+            "[visit]\nabsence_ms = {}\n[[counter]]\nname = \"till-1\"\nlanguage = \"ru\"\n{}{}",
+            2_000 + 500 * (self.reloads % 2),
             if with_camera { camera.as_str() } else { "" },
             self.server.config().replacen("[crm]", "[crm]\npull_s = 0\ntimeout_ms = 5000\n", 1),
         );
@@ -213,7 +214,7 @@ impl Run {
                 assert!(!self.at_start.contains(&visit), "{greeting} a second time for {visit}, which is on the disk");
                 self.greeted.insert(visit.clone());
             }
-            self.shown.insert(visit);
+            self.shown.insert(visit, present["customer_id"].as_str().unwrap_or_default().to_owned());
         }
         // Read back before the screen was asked: these are on the disk for certain.
         let rows = self.on_disk();
@@ -360,7 +361,9 @@ async fn the_power_goes_while_a_camera_greets() {
         let rows = run.on_disk();
         // Counted, not forbidden: what was shown less than a moment ago.
         let shown = std::mem::take(&mut run.shown);
-        run.tally.unwritten += shown.iter().filter(|visit| !rows.contains_key(*visit)).count() as u64;
+        let gone = |who: &String| run.erased.contains(who) || run.doubtful.contains(who);
+        let lost = shown.iter().filter(|(visit, who)| !rows.contains_key(*visit) && !gone(who)).count();
+        run.tally.unwritten += lost as u64;
         run.assert_promises();
     }
     let delivered = if kills >= 100 { run.drain().await } else { 0 };

@@ -92,7 +92,8 @@ impl KilledBox {
     pub async fn until_up(&self) {
         let begun = Instant::now();
         while self.get("/health").await.is_none() {
-            assert!(begun.elapsed() < START, "the service does not start");
+            let said = || std::fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(begun.elapsed() < START, "the service does not start:\n{}", said());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
