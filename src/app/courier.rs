@@ -54,7 +54,7 @@ impl Dispatch {
         let tools = Tools {
             clock: Arc::clone(&self.clock),
             timer: Arc::new(SystemTimer),
-            secrets: Arc::new(StoreSecrets(Arc::clone(&self.store))),
+            secrets: Arc::new(StoreSecrets(Some(Arc::clone(&self.store)))),
         };
         let opened = crm::open(&self.settings, &tools);
         let connector = opened.map_err(|failure| self.refused(failure))?.context("no CRM is configured")?;

@@ -81,11 +81,11 @@ pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
 
 /// The configured connector on the store's secrets.
 pub(super) fn connector(config: &Config, store: &Arc<Store>) -> Result<Box<dyn CrmConnector>> {
-    crm::open(&config.crm, &tools(store))?.context("no CRM is configured; set kind in [crm]")
+    crm::open(&config.crm, &tools(Some(Arc::clone(store))))?.context("no CRM is configured; set kind in [crm]")
 }
 
-fn tools(store: &Arc<Store>) -> Tools {
-    let secrets: Arc<dyn Secrets> = Arc::new(StoreSecrets(Arc::clone(store)));
+fn tools(store: Option<Arc<Store>>) -> Tools {
+    let secrets: Arc<dyn Secrets> = Arc::new(StoreSecrets(store));
     Tools { clock: super::system_clock(), timer: Arc::new(SystemTimer), secrets }
 }
 
@@ -98,12 +98,11 @@ pub(super) fn wait_for<T>(talk: impl Future<Output = T>) -> Result<T> {
 
 fn probe(config: &Config) -> Result<Outcome> {
     anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
-    // A look makes no database: without one there is no login either.
-    let store = super::existing_store(config)?
-        .context("no secret is kept: there is no database yet; give the CRM's login with `snova crm secret NAME`")?;
-    let mut connector = connector(config, &store)?;
+    // A look makes no database: without one no secret is kept, and the connector says which it needs.
+    let tools = tools(super::existing_store(config)?);
+    let mut connector = crm::open(&config.crm, &tools)?.context("no CRM is configured; set kind in [crm]")?;
     let mut findings = wait_for(connector.probe())?;
-    if let Some(mut beacon) = crm::open_beacon(&config.crm, &tools(&store))? {
+    if let Some(mut beacon) = crm::open_beacon(&config.crm, &tools)? {
         let of_beacon = wait_for(beacon.probe())?.into_iter();
         findings.extend(of_beacon.map(|found| Finding { what: format!("heartbeat_url: {}", found.what), ..found }));
     }

@@ -73,7 +73,7 @@ fn bring(debt: &Debt, settings: &CrmSettings, store: &Arc<Store>, config: &Confi
         // The store keeps those of the present CRM under the same names.
         Arc::new(Asked::new()?)
     } else {
-        Arc::new(StoreSecrets(Arc::clone(store)))
+        Arc::new(StoreSecrets(Some(Arc::clone(store))))
     };
     let clock = super::system_clock();
     let tools = Tools { clock: Arc::clone(&clock), timer: Arc::new(SystemTimer), secrets };

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use crate::crm::Secrets;
 use crate::store::Store;
 
-/// The store as a connector's keeper of secrets.
-pub struct StoreSecrets(pub Arc<Store>);
+/// The store as a connector's keeper of secrets; without one none is kept.
+pub struct StoreSecrets(pub Option<Arc<Store>>);
 
 impl Secrets for StoreSecrets {
     fn secret(&self, name: &str) -> Result<Option<String>, String> {
-        self.0.secret(name).map_err(|error| error.to_string())
+        self.0.as_ref().map_or(Ok(None), |store| store.secret(name)).map_err(|error| error.to_string())
     }
 
     fn keep(&self, name: &str, value: &str) -> Result<(), String> {
-        self.0.set_secret(name, value).map_err(|error| error.to_string())
+        let store = self.0.as_ref().ok_or("there is no database yet to keep a secret in; start the service once")?;
+        store.set_secret(name, value).map_err(|error| error.to_string())
     }
 }

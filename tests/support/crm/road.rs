@@ -240,7 +240,7 @@ fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &CrmSettin
 }
 
 fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, settings: &CrmSettings) -> Courier {
-    let secrets = Arc::new(StoreSecrets(Arc::clone(store))) as Arc<dyn Secrets>;
+    let secrets = Arc::new(StoreSecrets(Some(Arc::clone(store)))) as Arc<dyn Secrets>;
     Courier::new(parts(store, clock, timer, settings, secrets)).unwrap()
 }
 
