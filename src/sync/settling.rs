@@ -51,7 +51,8 @@ mod tests {
         let (old, new) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let mut settling = Settling::new(Duration::from_secs(60), Monotonic::from_millis(0));
         settling.tried(new, Monotonic::from_millis(30_000));
-        let rest = |settling: &Settling, event, s| settling.rest(event, Monotonic::from_millis(s * 1_000)).as_secs();
+        let rest =
+            |settling: &Settling, event, s: u64| settling.rest(event, Monotonic::from_millis(s * 1_000)).as_secs();
         assert_eq!((rest(&settling, old, 40), rest(&settling, new, 40)), (20, 50));
         assert_eq!((rest(&settling, old, 60), rest(&settling, new, 90)), (0, 0));
         settling.concluded(new);
