@@ -169,7 +169,7 @@ fn a_visit_whose_event_has_left_begins_anew_without_a_greeting() {
     let first = on_screen(&shop);
     shop.wait(Duration::from_secs(10));
     let database = rusqlite::Connection::open(shop.dir.path().join(FILE_NAME)).expect("the file opens");
-    database.execute("UPDATE outbox SET state = 'done', attempts = 1", []).expect("the courier was faster");
+    database.execute("UPDATE deliveries SET state = 'done', attempts = 1", []).expect("the courier was faster");
     assert_eq!(greetings(&show(&mut shop, 30, &[face])), ["Иван"]);
     assert_eq!((shop.rows("visits"), shop.rows("outbox")), (2, 2));
     // What is said of it on the screen is said of the new one.
@@ -233,7 +233,7 @@ fn a_database_damaged_while_running_greets_on_and_loses_no_visit() {
     let connection = rusqlite::Connection::open(&file).expect("the file opens");
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("the log is emptied");
     // A word of another program, so that nobody goes on from memory.
-    connection.execute("UPDATE sync_state SET wakes = wakes + 1", []).expect("written");
+    connection.execute("UPDATE targets SET wakes = wakes + 1", []).expect("written");
     drop(connection);
     let whole = fs::read(&file).expect("readable");
     overwrite(&file, &vec![0x5a; whole.len()]);

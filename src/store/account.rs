@@ -11,20 +11,25 @@ use std::path::Path;
 use super::error::{StoreError, folder_error};
 
 const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
 /// A folder like /tmp, which belongs to everybody.
 const SHARED: u32 = 0o1000;
 
-/// Closes the folder and Snova's files in it to everybody else; a folder that is not Snova's own is refused.
+/// Closes the folder and Snova's files in it to everybody else. A folder that holds other things too is left as it is:
+/// refused where others may write into it, since they could put another database there; used where they may only look,
+/// since each file of Snova's is closed by itself.
 pub(super) fn close_to_others(dir: &Path) -> Result<(), StoreError> {
     let at = |cause| folder_error(dir, cause);
     let folder = fs::metadata(dir).map_err(at)?;
     if folder.mode() & OTHERS != 0 {
         let is_shared = folder.mode() & SHARED != 0 || !holds_nothing_else(dir).map_err(at)?;
         let closed = !is_shared && fs::set_permissions(dir, Permissions::from_mode(0o700)).is_ok();
-        if !closed {
+        if !closed && folder.mode() & OTHERS_WRITE != 0 {
             return Err(StoreError::OpenFolder { path: dir.to_owned(), mode: folder.mode() & 0o7777 });
         }
-        tracing::warn!(path = %dir.display(), "others could look into the data folder; it is closed to them now");
+        if closed {
+            tracing::warn!(path = %dir.display(), "others could look into the data folder; it is closed to them now");
+        }
     }
     for entry in fs::read_dir(dir).map_err(at)?.flatten() {
         let name = entry.file_name();

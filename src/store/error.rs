@@ -18,7 +18,7 @@ pub enum StoreError {
     OldSqlite { found: String, needed: &'static str },
     #[error("cannot use the data folder {path}: {cause}; let Snova's user write there or configure another one", path = .path.display())]
     Folder { path: PathBuf, cause: io::Error },
-    #[error("others may look into the data folder {path} (mode {mode:o}) and it is not Snova's alone; configure a folder of its own, or run `chmod 700` on it", path = .path.display())]
+    #[error("others may write into the data folder {path} (mode {mode:o}) and it is not Snova's alone; configure a folder of its own, or run `chmod 700` on it", path = .path.display())]
     OpenFolder { path: PathBuf, mode: u32 },
     #[error("the data folder {path} belongs to user {owner}, and this runs as user {user}; run it as its owner, or as root", path = .path.display())]
     OtherOwner { path: PathBuf, owner: u32, user: u32 },

@@ -61,12 +61,15 @@ pub fn run(args: &CheckArgs, path: Option<&Path>) -> Outcome {
 fn examine(path: Option<&Path>) -> Vec<Finding> {
     let (config, mut findings) = configuration(path);
     findings.push(machine::processor());
+    // Before anything opens the database, which closes a folder that others may write into.
+    if let Some(config) = &config {
+        findings.extend(folder::folder(&crate::app::settings::store(config).dir));
+    }
     findings.push(machine::time(config.as_ref()));
     // With a file that cannot be read it is not known what else there should be.
     let Some(config) = config else { return findings };
     findings.push(parts::runtime(&config));
     findings.extend(parts::pack(&config));
-    findings.extend(folder::folder(&crate::app::settings::store(&config).dir));
     findings.extend(parts::store(&config));
     findings.extend(parts::copies(&config));
     findings.push(machine::space(&config));
