@@ -100,7 +100,7 @@ mod tests {
         leaf[400..404].copy_from_slice(&[1, 0xf4, 0, 20]);
         leaf[500..504].copy_from_slice(&[0, 0, 0, 12]);
         assert_eq!(unused(&leaf, 0), [14..300, 404..420, 504..512]);
-        assert_eq!(unused(&page(5, 0, 3, 300), 0), [18..300]);
+        assert_eq!(unused(&page(5, 0, 3, 300), 0), vec![Range { start: 18, end: 300 }]);
     }
 
     #[test]
