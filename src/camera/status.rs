@@ -13,8 +13,9 @@ const FIRST_PICTURE_WITHIN: Duration = Duration::from_secs(10);
 /// A camera of which no picture could be decoded for so long, and so many, is unreadable.
 const UNREADABLE_AFTER: Duration = Duration::from_secs(3);
 const MOST_UNREADABLE: u32 = 3;
-/// When a frozen or unreadable camera is opened anew, and when again: it may be that this mends it, and perhaps not.
-const REOPEN_FIRST: Duration = Duration::from_secs(10);
+/// When a frozen or unreadable camera is opened anew, and when again: it may be that this mends it, and perhaps not. Not
+/// soon: a camera that shows a while of what it had kept, each time it is opened, would bring back who has left.
+const REOPEN_FIRST: Duration = Duration::from_secs(120);
 const REOPEN_THEN: Duration = Duration::from_secs(300);
 
 /// What the camera's thread has noted.
@@ -103,7 +104,7 @@ impl Status {
         };
     }
 
-    /// Whether to open a camera anew whose pictures come and are of no use: soon at first, then seldom.
+    /// Whether to open a camera anew whose pictures come and are of no use.
     pub fn is_reopening_due(&mut self, now: Monotonic) -> bool {
         if self.frozen.is_none() && self.unreadable(now).is_none() {
             self.reopen_at = None;
@@ -179,12 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_whose_pictures_are_of_no_use_is_opened_anew_soon_and_then_seldom() {
+    fn a_camera_whose_pictures_are_of_no_use_is_opened_anew_now_and_then() {
         let mut status = Status::new(Duration::from_secs(2));
         assert!(!status.is_reopening_due(Monotonic::default()));
         status.frozen = Some(wall(0));
         let due: Vec<u64> = (0..900).filter(|s| status.is_reopening_due(Monotonic::from_millis(s * 1_000))).collect();
-        assert_eq!(due, [10, 310, 610]);
+        assert_eq!(due, [120, 420, 720]);
         status.frozen = None;
         assert!(!status.is_reopening_due(Monotonic::from_millis(990_000)));
     }
