@@ -56,6 +56,8 @@ struct Run {
     /// Erased for certain, and perhaps.
     erased: BTreeSet<String>,
     doubtful: BTreeSet<String>,
+    /// Visits of years ago, which leave.
+    old: BTreeSet<String>,
     /// Visits on the disk when the program was last started.
     at_start: BTreeSet<String>,
     /// Visits on the screen since the program was started, with their customer.
@@ -100,6 +102,7 @@ impl Run {
             acknowledged: BTreeMap::new(),
             erased: BTreeSet::new(),
             doubtful: BTreeSet::new(),
+            old: BTreeSet::new(),
             at_start: BTreeSet::new(),
             shown: BTreeMap::new(),
             greeted: BTreeSet::new(),
@@ -110,6 +113,7 @@ impl Run {
             person.enrol(&store);
         }
         old_visits(&store, run.people.last().unwrap().id.unwrap(), clock.wall().at);
+        run.old = run.on_disk().into_keys().collect();
         run.configure(true);
         run
     }
@@ -217,9 +221,9 @@ impl Run {
             }
             self.shown.insert(visit, present["customer_id"].as_str().unwrap_or_default().to_owned());
         }
-        // Read back before the screen was asked: these are on the disk for certain.
+        // Read back before the screen was asked: these are on the disk for certain. Old ones may leave by right.
         let rows = self.on_disk();
-        for visit in before.iter().filter(|visit| rows.contains_key(*visit)) {
+        for visit in before.iter().filter(|visit| rows.contains_key(*visit) && !self.old.contains(*visit)) {
             self.acknowledged.entry(visit.clone()).or_insert_with(|| rows[visit].clone());
         }
     }
