@@ -32,6 +32,8 @@ pub mod vault;
 
 pub mod crm;
 
+pub mod vendors;
+
 // The joins.
 pub mod pipeline;
 pub mod store;

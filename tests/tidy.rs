@@ -31,6 +31,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("greeting", "customer i18n"),
     ("vault", ""),
     ("crm", "clock customer face i18n"),
+    ("vendors", "clock crm customer i18n"),
     ("pipeline", "clock customer face gallery track vision"),
     ("store", "clock customer face i18n vault"),
     ("enrolment", "clock customer face gallery i18n store vision"),
@@ -38,18 +39,18 @@ const ROOMS: &[(&str, &str)] = &[
     ("greeter", "camera clock customer face greeting i18n store trouble visit"),
     ("loader", "clock customer face gallery shutdown store trouble"),
     ("setup", "vision"),
-    ("sync", "clock crm customer shutdown store telemetry"),
+    ("sync", "clock crm customer shutdown store telemetry vault"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry trouble"),
-    ("config", "camera crm customer face greeting i18n"),
+    ("config", "camera crm customer face greeting i18n vendors"),
     (
         "app",
         "camera clock config crm customer enrolment face gallery greeter i18n loader pipeline setup shutdown store sync \
-         telemetry trouble vault vision visit web",
+         telemetry trouble vault vendors vision visit web",
     ),
     (
         "cli",
         "app camera clock config crm customer enrolment eval face gallery greeter i18n memory pipeline setup shutdown \
-         store sync telemetry trouble vault vision visit web",
+         store sync telemetry trouble vault vendors vision visit web",
     ),
 ];
 

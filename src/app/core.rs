@@ -108,7 +108,7 @@ impl Core {
         desk.take_up(started, unless_unreadable(left)?);
         desk.remember_entries(unless_unreadable(store.recent_entries(ENTRIES))?);
 
-        let outbox = Outbox::new(&store, &clock, settings.crm.target.as_str());
+        let outbox = Outbox::new(&store, &clock, settings.crm.vendor.as_str());
         let (report, crm_trouble) = Report::new(outbox, &metrics);
         let (answers, answered) = mpsc::channel(ANSWERS);
         let (entries, entered) = mpsc::channel(ANSWERS);
@@ -184,7 +184,7 @@ impl Core {
 
     /// The outbox of the configured CRM.
     pub fn outbox(&self, settings: &Settings) -> Outbox {
-        Outbox::new(&self.store, &self.clock, settings.crm.target.as_str())
+        Outbox::new(&self.store, &self.clock, settings.crm.vendor.as_str())
     }
 
     pub fn pack_name(&self) -> String {

@@ -9,18 +9,19 @@ use anyhow::{Context, Result};
 use jiff::tz::TimeZone;
 
 use crate::clock::Clock;
-use crate::crm::{self, CrmSettings, Failure, Heartbeat, SystemTimer, Target, Tools};
+use crate::crm::{Failure, Heartbeat, SystemTimer, Tools};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
-use crate::sync::{Courier, CourierParts, StoreSecrets};
+use crate::sync::{Courier, CourierParts, StoreSecrets, company_key};
 use crate::telemetry::Metrics;
+use crate::vendors::Configured;
 
 /// Between tries to open what the configuration names.
 const REOPEN: Duration = Duration::from_secs(60);
 
 pub(super) struct Dispatch {
     pub store: Arc<Store>,
-    pub settings: CrmSettings,
+    pub settings: Configured,
     pub clock: Arc<dyn Clock>,
     pub time_zone: TimeZone,
     pub metrics: Arc<Metrics>,
@@ -31,7 +32,7 @@ pub(super) struct Dispatch {
 impl Dispatch {
     /// Until the stop is asked; at once where no CRM is configured.
     pub fn run(self) -> Result<()> {
-        if self.settings.target == Target::None {
+        if !self.settings.is_some() {
             return Ok(());
         }
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -56,14 +57,15 @@ impl Dispatch {
             timer: Arc::new(SystemTimer),
             secrets: Arc::new(StoreSecrets(Some(Arc::clone(&self.store)))),
         };
-        let opened = crm::open(&self.settings, &tools);
+        let opened = self.settings.open(&tools);
         let connector = opened.map_err(|failure| self.refused(failure))?.context("no CRM is configured")?;
-        let beacon = crm::open_beacon(&self.settings, &tools).map_err(|failure| self.refused(failure))?;
+        let beacon = self.settings.open_beacon(&tools).map_err(|failure| self.refused(failure))?;
         Ok(Courier::new(CourierParts {
             store: Arc::clone(&self.store),
             connector,
             beacon,
-            settings: self.settings.clone(),
+            settings: self.settings.common.clone(),
+            company: company_key(&self.store)?,
             clock: Arc::clone(&self.clock),
             time_zone: self.time_zone.clone(),
             metrics: Arc::clone(&self.metrics),

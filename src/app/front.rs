@@ -133,7 +133,7 @@ impl Web {
             clock: Arc::clone(&core.clock),
             health: health(core, settings),
             sync: Arc::new(outbox),
-            stale_after: settings.crm.stale_after,
+            stale_after: settings.crm.common.stale_after,
             metrics: Arc::clone(&core.metrics),
             host_names: vec![settings.device_name.clone()],
             limits: web::Limits::default(),

@@ -13,12 +13,12 @@ use super::places::Unfound;
 use crate::camera::{CameraConfig, ImagesConfig, Login, NetworkConfig, SceneScript, SourceSpec, VideoConfig};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
-use crate::crm::CrmSettings;
 use crate::enrolment::EnrolmentRules;
 use crate::gallery::DecisionConfig;
 use crate::greeter::DeskConfig;
 use crate::pipeline::PipelineConfig;
 use crate::store::StoreConfig;
+use crate::vendors::Configured;
 use crate::vision::VisionConfig;
 use crate::vision::quality::QualityConfig;
 use crate::visit::VisitConfig;
@@ -36,7 +36,7 @@ pub struct Settings {
     pub desk: DeskConfig,
     pub pipeline: PipelineConfig,
     pub cameras: Vec<(CameraConfig, SourceSpec)>,
-    pub crm: CrmSettings,
+    pub crm: Configured,
     /// Visits older than so many days leave; `None` keeps them for ever.
     pub keep_visits_days: Option<u32>,
 }
@@ -65,7 +65,7 @@ impl Settings {
                 country: config.device.country,
                 hours: config.greeting,
                 visit: visit(config),
-                grace: config.crm.grace,
+                grace: config.crm.common.grace,
             },
             crm: config.crm.clone(),
             keep_visits_days: config.store.keep_visits_days,

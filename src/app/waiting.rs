@@ -106,7 +106,7 @@ impl WaitingRoom<'_> {
         }
         // Nobody takes answers and cards: whoever gives one is told to try again.
         let counters = Counters::new(seen, mpsc::channel(1).0, mpsc::channel(1).0);
-        let outbox = OutboxHealth { crm: self.settings.crm.target.as_str().to_owned(), ..OutboxHealth::default() };
+        let outbox = OutboxHealth { crm: self.settings.crm.vendor.as_str().to_owned(), ..OutboxHealth::default() };
         let (pack, clock) = (self.pack.to_owned(), Arc::clone(&self.clock));
         let (config_refused, started) = (Arc::clone(&self.supervision.config_refused), clock.monotonic());
         let health = move || HealthReport {
@@ -125,7 +125,7 @@ impl WaitingRoom<'_> {
             clock: Arc::clone(&self.clock),
             health: Arc::new(health),
             sync: Arc::new(NoOutbox),
-            stale_after: self.settings.crm.stale_after,
+            stale_after: self.settings.crm.common.stale_after,
             metrics: Arc::clone(&self.metrics),
             host_names: vec![self.settings.device_name.clone()],
             limits: web::Limits::default(),

@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, out};
 use crate::config::Config;
-use crate::crm::{self, ContactId, CrmConnector, Finding, Secrets, SystemTimer, Target, Tools, Verdict};
+use crate::crm::{ContactId, CrmConnector, Finding, Secrets, SystemTimer, Tools, Verdict};
 use crate::customer::CustomerId;
 use crate::store::{Link, Store, StoreError};
-use crate::sync::{LinkBook, Linked, StoreSecrets, link_customer};
+use crate::sync::{LinkBook, Linked, StoreSecrets, company_key, link_customer, mark_contact};
 
 /// Longer than any token or key that a CRM gives.
 const MOST_BYTES: usize = 8_192;
@@ -81,7 +81,7 @@ pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
 
 /// The configured connector on the store's secrets.
 pub(super) fn connector(config: &Config, store: &Arc<Store>) -> Result<Box<dyn CrmConnector>> {
-    crm::open(&config.crm, &tools(Some(Arc::clone(store))))?.context("no CRM is configured; set kind in [crm]")
+    config.crm.open(&tools(Some(Arc::clone(store))))?.context("no CRM is configured; set kind in [crm]")
 }
 
 fn tools(store: Option<Arc<Store>>) -> Tools {
@@ -97,12 +97,12 @@ pub(super) fn wait_for<T>(talk: impl Future<Output = T>) -> Result<T> {
 }
 
 fn probe(config: &Config) -> Result<Outcome> {
-    anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
+    anyhow::ensure!(config.crm.is_some(), "no CRM is configured; set kind in [crm]");
     // A look makes no database: without one no secret is kept, and the connector says which it needs.
     let tools = tools(super::existing_store(config)?);
-    let mut connector = crm::open(&config.crm, &tools)?.context("no CRM is configured; set kind in [crm]")?;
+    let mut connector = config.crm.open(&tools)?.context("no CRM is configured; set kind in [crm]")?;
     let mut findings = wait_for(connector.probe())?;
-    if let Some(mut beacon) = crm::open_beacon(&config.crm, &tools)? {
+    if let Some(mut beacon) = config.crm.open_beacon(&tools)? {
         let of_beacon = wait_for(beacon.probe())?.into_iter();
         findings.extend(of_beacon.map(|found| Finding { what: format!("heartbeat_url: {}", found.what), ..found }));
     }
@@ -152,26 +152,24 @@ fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> 
 fn link(customer: CustomerId, contact: Option<String>, config: &Config) -> Result<Outcome> {
     let store = super::existing_store(config)?.ok_or(StoreError::UnknownCustomer(customer))?;
     let clock = super::system_clock();
-    let target = store.use_crm(&config.crm.target.identity())?;
+    let target = store.use_crm(&config.crm.common.identity)?;
+    let company = company_key(&store)?;
     let mut connector = connector(config, &store)?;
     if let Some(contact) = contact {
         store.customer(customer)?.ok_or(StoreError::UnknownCustomer(customer))?;
         let id = ContactId(contact);
-        let found = wait_for(connector.contact(&id))??;
-        anyhow::ensure!(
-            found.is_some_and(|found| !found.deleted),
-            "the CRM has no contact {id}; copy its id from there"
-        );
+        let found = wait_for(connector.contact(&id))??.filter(|found| !found.deleted);
+        let found = found.with_context(|| format!("the CRM has no contact {id}; copy its id from there"))?;
         if let Some(owner) = store.customer_linked_to(target, &id.0)?.filter(|owner| *owner != customer) {
             return Err(StoreError::ContactTaken { owner }.into());
         }
-        wait_for(connector.link(&id, customer))??;
+        wait_for(mark_contact(&mut *connector, &found, customer, &company.fingerprint()))??;
         store.set_link(target, customer, &Link::Linked(id.0.clone()), clock.wall().at)?;
         out::line(format_args!("customer {customer} is the contact {id} now"));
         return Ok(Outcome::Done);
     }
-    let book = LinkBook { store: &store, target };
-    let linked = wait_for(link_customer(book, &mut *connector, &config.crm, &*clock, customer))??;
+    let book = LinkBook { store: &store, target, company: &company };
+    let linked = wait_for(link_customer(book, &mut *connector, &config.crm.common, &*clock, customer))??;
     match linked {
         Linked::Found(id) => out::line(format_args!("customer {customer} is the contact {id}")),
         Linked::Created(id) => out::line(format_args!("customer {customer} was created as the contact {id}")),

@@ -14,10 +14,11 @@ use serde_json::json;
 use super::crm::wait_for;
 use super::{Outcome, out};
 use crate::config::Config;
-use crate::crm::{self, CrmSettings, Heartbeat, Secrets, SystemTimer, Tools};
+use crate::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Tools};
 use crate::store::{Debt, Store};
-use crate::sync::{Courier, CourierParts, StoreSecrets};
+use crate::sync::{Courier, CourierParts, StoreSecrets, company_key};
 use crate::telemetry::Metrics;
+use crate::vendors::Configured;
 
 const MOST_BYTES: usize = 8192;
 
@@ -66,10 +67,10 @@ fn owed(named: &str, debts: Vec<Debt>) -> Result<Debt> {
     })
 }
 
-fn bring(debt: &Debt, settings: &CrmSettings, store: &Arc<Store>, config: &Config) -> Result<Outcome> {
-    let identity = settings.target.identity();
+fn bring(debt: &Debt, settings: &Configured, store: &Arc<Store>, config: &Config) -> Result<Outcome> {
+    let identity = settings.common.identity.clone();
     ensure!(identity == debt.identity, "this file configures {identity}, not {}", debt.identity);
-    let secrets: Arc<dyn Secrets> = if settings.target.as_str() == config.crm.target.as_str() {
+    let secrets: Arc<dyn Secrets> = if settings.vendor.as_str() == config.crm.vendor.as_str() {
         // The store keeps those of the present CRM under the same names.
         Arc::new(Asked::new()?)
     } else {
@@ -77,7 +78,7 @@ fn bring(debt: &Debt, settings: &CrmSettings, store: &Arc<Store>, config: &Confi
     };
     let clock = super::system_clock();
     let tools = Tools { clock: Arc::clone(&clock), timer: Arc::new(SystemTimer), secrets };
-    let connector = crm::open(settings, &tools)?.context("this file configures no CRM; set kind in [crm]")?;
+    let connector = settings.open(&tools)?.context("this file configures no CRM; set kind in [crm]")?;
     let (device, box_id) = (config.device.name.clone(), store.box_id(clock.wall().at)?);
     let at = clock.wall();
     let courier = Courier::settling(
@@ -85,7 +86,8 @@ fn bring(debt: &Debt, settings: &CrmSettings, store: &Arc<Store>, config: &Confi
             store: Arc::clone(store),
             connector,
             beacon: None,
-            settings: CrmSettings { shop: config.crm.shop.clone(), ..settings.clone() },
+            company: company_key(store)?,
+            settings: CrmSettings { shop: config.crm.common.shop.clone(), ..settings.common.clone() },
             clock,
             time_zone: config.device.time_zone.clone(),
             metrics: Arc::new(Metrics::new()),

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{Outcome, out, settle};
 use crate::config::Config;
-use crate::crm::Target;
 use crate::store::{Ask, DeadLetter, Store, Task};
 use crate::sync::about_to_be_sent;
 
@@ -92,7 +91,7 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
     };
     if as_json {
         out::line(json!({
-            "crm": config.crm.target.as_str(),
+            "crm": config.crm.vendor.as_str(),
             "depth": outbox.depth,
             "oldest": outbox.oldest_created_at.map(|at| at.to_string()),
             "unlinked": state.unlinked,
@@ -106,7 +105,7 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
         }));
         return Ok(outcome);
     }
-    out::line(format_args!("CRM           {}", config.crm.target.as_str()));
+    out::line(format_args!("CRM           {}", config.crm.vendor.as_str()));
     out::line(format_args!("waiting       {}{}", outbox.depth, since(", the oldest since ", outbox.oldest_created_at)));
     out::line(format_args!("last success  {}", state.last_success.map_or_else(|| "never".to_owned(), short)));
     if outbox.held > 0 {
@@ -157,7 +156,7 @@ fn view(letter: &DeadLetter) -> serde_json::Value {
 }
 
 fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
-    anyhow::ensure!(config.crm.target != Target::None, "no CRM is configured; set kind in [crm]");
+    anyhow::ensure!(config.crm.is_some(), "no CRM is configured; set kind in [crm]");
     let clock = super::trusted_clock(Some(store));
     let waiting = store.waiting(&Ask {
         target: store.current_target()?,
@@ -185,7 +184,7 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
     }
     let box_id = store.box_id(clock.wall().at)?;
     let connector = super::crm::connector(config, store)?;
-    let records = about_to_be_sent(&waiting, &config.crm.shop, box_id);
+    let records = about_to_be_sent(&waiting, &config.crm.common.shop, box_id);
     for text in connector.preview(&records) {
         out::line(&text);
     }

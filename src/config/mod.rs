@@ -18,12 +18,13 @@ use jiff::tz::TimeZone;
 pub use document::Document;
 
 use crate::camera::UsbConfig;
-pub use crate::crm::CrmSettings as Crm;
-use crate::crm::{HttpSettings, Target};
+use crate::crm::{CrmSettings, HttpSettings};
 use crate::customer::Country;
 use crate::face::{CameraId, CounterId};
 use crate::greeting::DayHours;
 use crate::i18n::Language;
+pub use crate::vendors::Configured as Crm;
+use crate::vendors::Vendor;
 
 /// Where the file is looked for, in this order, when no path is given.
 pub const SEARCH_PATHS: [&str; 2] = ["./snova.toml", "/etc/snova/snova.toml"];
@@ -279,20 +280,20 @@ impl Default for Log {
 impl Default for Crm {
     fn default() -> Self {
         let device = Device::default();
-        Self {
-            target: Target::None,
+        let common = CrmSettings {
+            identity: Vendor::None.identity(),
             http: HttpSettings::default(),
             create_contacts: false,
             names_from_crm: true,
             grace: Duration::from_secs(300),
             pull_every: Duration::from_secs(900),
             heartbeat_every: Duration::from_secs(300),
-            beacon: None,
             stale_after: Duration::from_secs(86_400),
             language: device.language,
             country: device.country,
             shop: device.name,
-        }
+        };
+        Self { common, vendor: Vendor::None, beacon: None }
     }
 }
 

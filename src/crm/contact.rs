@@ -1,4 +1,6 @@
-//! People as the CRM has them, and which of several found ones is the customer.
+//! People as the CRM has them, and what is written about them there.
+//!
+//! Which of several found ones is the customer says `crate::sync`.
 //!
 //! Nothing here is logged: `Debug` prints ids alone.
 
@@ -7,6 +9,9 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use uuid::Uuid;
+
+use super::Mark;
 use crate::customer::{Country, CustomerId, Identifier, IdentifierKind};
 
 /// The CRM's id of a contact.
@@ -22,8 +27,8 @@ impl fmt::Display for ContactId {
 /// By what a contact is sought.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Seek {
-    /// The customer's id in the external-id field.
-    ExternalId(CustomerId),
+    /// A mark that bears the customer: [`Mark::words`] are what to search for.
+    Mark(CustomerId),
     /// A phone in E.164, however the CRM's people typed it.
     Phone(String),
     /// An e-mail address in small letters.
@@ -34,7 +39,7 @@ impl Seek {
     /// Whether `contact` has what is sought, compared in one form. `phones` are taken as dialled in `country`.
     pub fn is_met_by(&self, contact: &Contact, country: Option<Country>) -> bool {
         match self {
-            Self::ExternalId(customer) => contact.external_id.as_deref() == Some(&*customer.to_string()),
+            Self::Mark(customer) => contact.mark().bears(*customer),
             Self::Phone(phone) => contact
                 .phones
                 .iter()
@@ -47,7 +52,7 @@ impl Seek {
 impl fmt::Debug for Seek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ExternalId(_) => "Seek(external id)",
+            Self::Mark(_) => "Seek(mark)",
             Self::Phone(_) => "Seek(phone)",
             Self::Email(_) => "Seek(e-mail)",
         })
@@ -58,6 +63,7 @@ impl fmt::Debug for Seek {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contact {
     pub id: String,
+    /// What stands in the field of the mark.
     pub external_id: Option<String>,
     pub phones: Vec<String>,
     pub emails: Vec<String>,
@@ -77,6 +83,59 @@ pub struct Contact {
     pub last_visit: Option<Timestamp>,
     /// Removed, or put into the bin, in the CRM.
     pub deleted: bool,
+    /// The contact that it was merged into, where the CRM says so.
+    pub master: Option<ContactId>,
+    /// What Snova has written on it, as far as its fields have names.
+    pub told: Told,
+}
+
+impl Contact {
+    pub fn mark(&self) -> Mark {
+        Mark::read(self.external_id.as_deref().unwrap_or_default())
+    }
+}
+
+/// What Snova writes on a contact beside its mark: of each field that has a name in [`super::ToldFields`], this value, or
+/// nothing. All of it is made of the CRM's own records of visits and of the consent, so that writing it again does no harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub first_visit: Option<Timestamp>,
+    pub last_visit: Option<Timestamp>,
+    pub late_since: Option<Date>,
+    pub consent: Option<ConsentWord>,
+    pub consent_until: Option<Date>,
+    pub source: Option<String>,
+    pub visits_30: Option<u32>,
+    pub visits_90: Option<u32>,
+    pub home_store: Option<String>,
+}
+
+/// How the consent that a box keeps today stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentWord {
+    Live,
+    Ended,
+}
+
+impl ConsentWord {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A record of a visit as the CRM has it on a contact, whichever box wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Our key; records without one are other programs' and are not listed.
+    pub key: Uuid,
+    pub opened_at: Timestamp,
+    /// The store's name, where the record has it.
+    pub store: Option<String>,
+    /// It stands there as taken back.
+    pub void: bool,
 }
 
 impl fmt::Debug for Contact {
@@ -98,7 +157,11 @@ pub struct Changes {
 /// Somebody to be created in the CRM.
 #[derive(Clone)]
 pub struct NewContact {
+    /// Under which a CRM that enforces keys has this person at most once, whichever box creates them.
+    pub key: Uuid,
     pub customer: CustomerId,
+    /// The text of the mark.
+    pub mark: String,
     pub given: String,
     pub patronymic: Option<String>,
     pub family: Option<String>,
@@ -113,27 +176,12 @@ impl fmt::Debug for NewContact {
     }
 }
 
-/// What a search for a customer's contact came to.
+/// What became of a creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seeking {
-    Found(ContactId),
-    Nobody,
-    /// Several have it, or the one that has it is another customer's: a person must say.
-    Unclear,
-}
-
-/// The one contact that may be taken for `customer`: found by their own id, or by something only they have and
-/// with no other customer's id on it. A wrong contact is worse than none.
-pub fn choose(customer: CustomerId, found: &[Contact]) -> Seeking {
-    let own = customer.to_string();
-    let live: Vec<&Contact> = found.iter().filter(|contact| !contact.deleted).collect();
-    let ours: Vec<_> = live.iter().filter(|contact| contact.external_id.as_deref() == Some(&*own)).collect();
-    match (ours.as_slice(), live.as_slice()) {
-        ([one], _) => Seeking::Found(ContactId(one.id.clone())),
-        ([], []) => Seeking::Nobody,
-        ([], [one]) if one.external_id.is_none() => Seeking::Found(ContactId(one.id.clone())),
-        _ => Seeking::Unclear,
-    }
+pub enum Creation {
+    Made(ContactId),
+    /// The CRM has somebody under this key already, or has put them into the bin ([`Contact::deleted`]): as they are there.
+    Taken(Box<Contact>),
 }
 
 /// How people type the phone `e164`, for CRMs that compare texts: whole, as dialled at home, and in the usual groups.
@@ -179,7 +227,7 @@ pub fn phone_like(e164: &str) -> String {
 
 /// What a customer's cards and phones let a CRM be searched by, the surest first.
 pub fn searches(customer: CustomerId, identifiers: &[Identifier]) -> Vec<Seek> {
-    let mut all = vec![Seek::ExternalId(customer)];
+    let mut all = vec![Seek::Mark(customer)];
     all.extend(identifiers.iter().filter_map(|identifier| match identifier.kind() {
         IdentifierKind::Phone => Some(Seek::Phone(identifier.value().to_owned())),
         IdentifierKind::Email => Some(Seek::Email(identifier.value().to_owned())),

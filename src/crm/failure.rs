@@ -42,12 +42,14 @@ pub struct Failure {
     said: String,
     /// How long the vendor wants to be left alone.
     pub wait: Option<Duration>,
+    /// The contact that it was about is not in the CRM any more, or is in its bin: whoever asks looks for another.
+    pub contact_gone: bool,
 }
 
 impl Failure {
     /// `said` is a text of our own: what failed, on what, what to do.
     pub fn new(class: FailureClass, said: impl Into<String>) -> Self {
-        Self { class, said: said.into(), wait: None }
+        Self { class, said: said.into(), wait: None, contact_gone: false }
     }
 
     pub fn transient(said: impl Into<String>) -> Self {
@@ -60,6 +62,11 @@ impl Failure {
 
     pub fn poison(said: impl Into<String>) -> Self {
         Self::new(FailureClass::Poison, said)
+    }
+
+    /// The contact is not there any more: deleted, merged into another, or in the bin.
+    pub fn contact_gone(said: impl Into<String>) -> Self {
+        Self { contact_gone: true, ..Self::new(FailureClass::Poison, said) }
     }
 
     pub fn throttled(said: impl Into<String>, wait: Option<Duration>) -> Self {

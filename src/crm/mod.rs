@@ -1,67 +1,39 @@
 //! What the company's CRM is told and asked: the connector that every vendor has, and the words of this road.
 //!
-//! When something is sent, in which order and how often, is `crate::sync`'s; what is kept is `crate::store`'s. Each
-//! vendor is a file or folder here, with its wire types inside it. Facts about the vendors come from their
-//! documentation; what could not be verified there is marked "unverified" at its place.
+//! When something is sent, in which order and how often, is `crate::sync`'s; what is kept is `crate::store`'s; the
+//! connectors themselves are `crate::vendors`'.
 
 mod contact;
 mod failure;
 mod http;
-mod named;
+mod mark;
+pub mod named;
 mod record;
-mod refresh;
+pub mod refresh;
 mod settings;
 mod timer;
 mod token;
-mod watermark;
-
-pub mod amocrm;
-pub mod bitrix24;
-pub mod creatio;
-pub mod dynamics;
-pub mod salesforce;
-pub mod sugarcrm;
-pub mod suitecrm;
-pub mod webhook;
+pub mod watermark;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use contact::{
-    Changes, Contact, ContactId, NewContact, Seek, Seeking, choose, phone_like, phone_spellings, searches,
+    Changes, ConsentWord, Contact, ContactId, Creation, NewContact, Seek, Standing, Told, phone_like, phone_spellings,
+    searches,
 };
 pub use failure::{Failure, FailureClass};
 pub use http::{Http, HttpSettings, Reply, Request, quoted_path};
-pub use record::{Forgotten, Heartbeat, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text};
-pub use settings::{ContactFields, CrmSettings, Target};
+pub use mark::Mark;
+pub use record::{
+    Forgotten, Greeting, Heartbeat, MUCH_SKEW, Receipt, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
+};
+pub use settings::{ContactFields, CrmSettings, RecordFields, ToldFields};
 pub use timer::{SystemTimer, Timer};
 pub use token::Token;
 
 use crate::clock::Clock;
-use crate::customer::CustomerId;
-
-/// Opens the configured connector; nothing is sent yet. `None` where no CRM is configured.
-pub fn open(settings: &CrmSettings, tools: &Tools) -> Result<Option<Box<dyn CrmConnector>>, Failure> {
-    let connector: Box<dyn CrmConnector> = match &settings.target {
-        Target::None => return Ok(None),
-        Target::AmoCrm(own) => Box::new(amocrm::AmoCrm::new(own, settings, tools)?),
-        Target::Bitrix24(own) => Box::new(bitrix24::Bitrix24::new(own, settings, tools)?),
-        Target::Creatio(own) => Box::new(creatio::Creatio::new(own, settings, tools)?),
-        Target::Dynamics(own) => Box::new(dynamics::Dynamics::new(own, settings, tools)?),
-        Target::Salesforce(own) => Box::new(salesforce::Salesforce::new(own, settings, tools)?),
-        Target::SugarCrm(own) => Box::new(sugarcrm::SugarCrm::new(own, settings, tools)?),
-        Target::SuiteCrm(own) => suitecrm::open(own, settings, tools)?,
-        Target::Webhook(own) => Box::new(webhook::Webhook::new(own, settings, tools)?),
-    };
-    Ok(Some(connector))
-}
-
-/// The webhook that signs of life go to beside the CRM; `None` where none is configured.
-pub fn open_beacon(settings: &CrmSettings, tools: &Tools) -> Result<Option<Box<dyn CrmConnector>>, Failure> {
-    let Some(own) = &settings.beacon else { return Ok(None) };
-    Ok(Some(Box::new(webhook::Webhook::new(own, settings, tools)?)))
-}
 
 /// What a connector stands on beside its own settings.
 #[derive(Clone)]
@@ -88,8 +60,13 @@ pub struct Manners {
     pub keyed: bool,
     /// The most visits of one call of [`CrmConnector::record`].
     pub batch: usize,
-    /// How long a request that was given up may still be carried out: what is in doubt is looked for only after.
+    /// The CRM refuses, by [`NewContact::key`], to have a person twice. Otherwise a double may be made by two boxes at
+    /// once, and is settled by [`CrmConnector::retire`].
+    pub keyed_contacts: bool,
+    /// How long a request that was given up may still be carried out: what is in doubt is looked for, or removed, only after.
     pub settle: std::time::Duration,
+    /// The most characters that the field of the mark holds.
+    pub mark_chars: usize,
     /// Whether a visit belongs to a contact of the CRM, which must be known before.
     pub needs_contact: bool,
 }
@@ -147,27 +124,47 @@ pub trait CrmConnector: Send {
     /// the visit's key or mark is left alone, whatever id was told; a look that fails is an error.
     async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure>;
 
-    /// Makes the CRM forget what Snova told it of a customer: their visits' records, and the external id on the
-    /// contact. The contact itself is the company's. What is not there (any more) is no error. What does not bear a
-    /// visit's key or mark, or the dead id, is left alone, whatever id was told; a look that fails is an error.
+    /// Rewrites a recorded visit by what is known of it now: a receipt, an answer. One that is not there is no error. What
+    /// does not bear the visit's key or mark is left alone; a look that fails is an error.
+    async fn amend(&mut self, visit: &VisitRecord, sent: &SentVisit) -> Result<(), Failure>;
+
+    /// Makes the CRM forget the records of a customer's visits. What is not there (any more) is no error. What does not bear a visit's key
+    /// or mark is left alone, whatever id was told; a look that fails is an error. The mark on the contact is the caller's.
     async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure>;
 
     /// Contacts that have exactly what is sought: the connector compares normalised values itself and never trusts a
     /// search's first hit. At most some ten.
     async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure>;
 
-    /// Writes the customer's id into the contact's external-id field, and nothing else.
-    async fn link(&mut self, contact: &ContactId, customer: CustomerId) -> Result<(), Failure>;
+    /// Writes that text into the contact's field of the mark, and nothing else, and looks whether it is there; empty
+    /// empties the field. A contact that is gone is [`Failure::contact_gone`].
+    async fn write_mark(&mut self, contact: &ContactId, text: &str) -> Result<(), Failure>;
 
-    /// Creates a contact with the external id set. The caller has looked for that id before.
-    async fn create(&mut self, new: &NewContact) -> Result<ContactId, Failure>;
+    /// Creates a contact that bears [`NewContact::mark`], under [`NewContact::key`] where the CRM enforces keys. The
+    /// caller has looked for them before.
+    async fn create(&mut self, new: &NewContact) -> Result<Creation, Failure>;
 
-    /// One contact with all of its card; `None` when it is gone.
+    /// Takes back a contact that Snova itself has just created, since `elder` is the same person: deleted, or, where the
+    /// vendor cannot delete, emptied and named a double. Never asked of a CRM with [`Manners::keyed_contacts`].
+    async fn retire(&mut self, younger: &ContactId, elder: &ContactId) -> Result<(), Failure>;
+
+    /// One contact with all of its card; `None` when it is gone. One in the bin, or merged into another, says so.
     async fn contact(&mut self, id: &ContactId) -> Result<Option<Contact>, Failure>;
 
     /// Contacts changed since `cursor`, a page at a time; an empty cursor begins with those changed from now on
     /// or, where the vendor's way allows, with all. Contacts of others may be among them: the caller sorts them out.
+    /// Those deleted or merged since are among them, with their ids at least, where the vendor can tell them.
     async fn changed(&mut self, cursor: &str) -> Result<Changes, Failure>;
+
+    /// All records of visits that bear a key or mark of ours on that contact, whichever box wrote them.
+    async fn visits_of(&mut self, contact: &ContactId) -> Result<Vec<Standing>, Failure>;
+
+    /// Writes on contacts what [`ToldFields`] have names for, and answers for each in their order.
+    async fn tell(&mut self, told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure>;
+
+    /// Makes the fields of [`ToldFields`] and [`RecordFields`] in the CRM, or names them for the administrator where the
+    /// API may not; what is there already stays. The remedies say what to put into the configuration.
+    async fn prepare(&mut self) -> Vec<Finding>;
 
     /// Looks at rights, fields and limits of the tenant, and changes nothing there.
     async fn probe(&mut self) -> Vec<Finding>;

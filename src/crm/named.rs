@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The id of `name` among the things called `space`. It cannot be led back to a name that nobody guesses.
-pub(super) fn named_id(space: &str, name: &str) -> Uuid {
+pub fn named_id(space: &str, name: &str) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(b"snova\0");
     hash.update(space.as_bytes());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::ContactId;
@@ -32,8 +32,52 @@ pub struct VisitRecord {
     pub opened_at: WallTime,
     pub closed_at: WallTime,
     pub how: HowKnown,
-    /// When the first try began that may have arrived; `None` for a visit that was never tried.
+    /// What was said of the greeting, if anything was.
+    pub greeting: Option<Greeting>,
+    /// Who served them, as the point of sale says it.
+    pub served_by: Option<String>,
+    pub receipt: Option<Receipt>,
+    /// By how much the box's clock was ahead of the CRM's (negative: behind), where that is more than [`MUCH_SKEW`].
+    pub skew: Option<SignedDuration>,
+    /// When the first try began that may have arrived, by the CRM's clock if that is known; `None` for a visit that was
+    /// never tried.
     pub tried_at: Option<Timestamp>,
+}
+
+/// A clock that differs by more is worth a word on the record.
+pub const MUCH_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the cashier's answer says of the greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    Right,
+    /// Somebody else's name was shown first.
+    Wrong,
+}
+
+impl Greeting {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// What was bought, as the point of sale says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub number: String,
+    /// In hundredths of the shop's currency.
+    pub sum: i64,
+}
+
+impl Receipt {
+    /// The sum with its decimal point: "1234.50".
+    pub fn decimal(&self) -> String {
+        let sign = if self.sum < 0 { "-" } else { "" };
+        format!("{sign}{}.{:02}", self.sum.unsigned_abs() / 100, self.sum.unsigned_abs() % 100)
+    }
 }
 
 /// A visit that the CRM has, or may have.
@@ -48,15 +92,13 @@ pub struct SentVisit {
     pub written_at: Timestamp,
 }
 
-/// An erased customer, as far as the CRM can know them.
+/// An erased customer, as far as the CRM can know them. Their mark on the contact is not among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forgotten {
     /// The erasure's own event.
     pub key: Uuid,
     /// The dead id.
     pub customer: CustomerId,
-    /// `None`: the customer was never found in the CRM.
-    pub contact: Option<ContactId>,
     /// All of the customer's visits that the CRM has or may have.
     pub visits: Vec<SentVisit>,
 }
@@ -77,19 +119,47 @@ pub struct Heartbeat {
 }
 
 impl VisitRecord {
-    /// A line for people: «Визит, касса till-1».
+    /// A line for people: «Визит, Тверская 7, касса till-1».
     pub fn title(&self, language: Language) -> String {
-        let counter = &self.counter;
+        let (shop, counter) = (&self.shop, &self.counter);
         match language {
-            Language::Russian => format!("Визит, касса {counter}"),
-            Language::Ukrainian => format!("Візит, каса {counter}"),
-            Language::English => format!("Visit, counter {counter}"),
+            Language::Russian => format!("Визит, {shop}, касса {counter}"),
+            Language::Ukrainian => format!("Візит, {shop}, каса {counter}"),
+            Language::English => format!("Visit, {shop}, counter {counter}"),
         }
     }
 
     /// A sentence for people, with the mark by which the record is found again: «… #visit:UUID».
     pub fn text(&self, language: Language) -> String {
-        format!("{} ({}, {}). {}", self.title(language), self.shop, in_words(self.how, language), self.mark())
+        format!("{}. {}", self.particulars(language), self.mark())
+    }
+
+    /// The same without the mark.
+    pub fn particulars(&self, language: Language) -> String {
+        let mut all = vec![self.title(language), in_words(self.how, language).to_owned()];
+        all.extend(self.greeting.map(|greeting| greeted(greeting, language).to_owned()));
+        all.extend(self.served_by.as_ref().map(|who| match language {
+            Language::Russian => format!("обслужил(а) {who}"),
+            Language::Ukrainian => format!("обслуговує {who}"),
+            Language::English => format!("served by {who}"),
+        }));
+        all.extend(self.receipt.as_ref().map(|receipt| {
+            let (number, sum) = (&receipt.number, receipt.decimal());
+            match language {
+                Language::Russian => format!("чек {number} на {sum}"),
+                Language::Ukrainian => format!("чек {number} на {sum}"),
+                Language::English => format!("receipt {number} of {sum}"),
+            }
+        }));
+        all.extend(self.skew.map(|skew| {
+            let minutes = skew.as_mins();
+            match language {
+                Language::Russian => format!("часы кассы расходились с часами CRM на {minutes} мин"),
+                Language::Ukrainian => format!("годинник каси розходився з годинником CRM на {minutes} хв"),
+                Language::English => format!("the till's clock was {minutes} min off the CRM's"),
+            }
+        }));
+        all.join(", ")
     }
 
     /// What no other text holds.
@@ -126,6 +196,17 @@ pub fn void_text(language: Language, key: Uuid) -> String {
         Language::English => "Void: it was somebody else",
     };
     format!("{what}. {}", mark(key))
+}
+
+fn greeted(greeting: Greeting, language: Language) -> &'static str {
+    match (greeting, language) {
+        (Greeting::Right, Language::Russian) => "приветствие верное",
+        (Greeting::Right, Language::Ukrainian) => "привітання правильне",
+        (Greeting::Right, Language::English) => "greeted by the right name",
+        (Greeting::Wrong, Language::Russian) => "сначала назвали другого",
+        (Greeting::Wrong, Language::Ukrainian) => "спершу назвали іншого",
+        (Greeting::Wrong, Language::English) => "somebody else was named first",
+    }
 }
 
 fn in_words(how: HowKnown, language: Language) -> &'static str {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Failure, Http, Reply, Request, Token, Tools};
 
 /// What an exchange gives.
-pub(super) struct Granted {
+pub struct Granted {
     pub access: String,
     /// The next one: the one that was given for it is spent.
     pub refresh: String,
@@ -16,7 +16,7 @@ pub(super) struct Granted {
 }
 
 /// The way from a kept refresh token to an access token.
-pub(super) struct Exchange {
+pub struct Exchange {
     secret: &'static str,
     /// Granted, and not yet on the disk.
     unkept: Option<Granted>,
@@ -53,7 +53,7 @@ impl Exchange {
 }
 
 /// The secret of that name, or how to give it.
-pub(super) fn kept(tools: &Tools, name: &str) -> Result<String, Failure> {
+pub fn kept(tools: &Tools, name: &str) -> Result<String, Failure> {
     tools
         .secrets
         .secret(name)

@@ -1,17 +1,19 @@
-//! The configured CRM: which one, how it is reached, and what its fields are called.
+//! What every CRM is told by: how it is reached, what is kept of it, and what its fields are called.
 //!
-//! Reading the file is `crate::config`'s; the keys and their meaning stand in `firmware-config/snova.toml`.
+//! Reading the file is `crate::config`'s, a vendor's own keys are `crate::vendors`'; their meaning to the owner stands in
+//! `firmware-config/snova.toml`.
 
 use std::time::Duration;
 
-use super::{HttpSettings, amocrm, bitrix24, creatio, dynamics, salesforce, sugarcrm, suitecrm, webhook};
+use super::HttpSettings;
 use crate::customer::Country;
 use crate::i18n::Language;
 
-/// Everything of `[crm]`.
+/// The keys of `[crm]` that every vendor shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrmSettings {
-    pub target: Target,
+    /// Names the one CRM there is behind this: links to its contacts mean nothing in another.
+    pub identity: String,
     pub http: HttpSettings,
     /// Whether a customer who is not found in the CRM is created there.
     pub create_contacts: bool,
@@ -23,89 +25,12 @@ pub struct CrmSettings {
     pub pull_every: Duration,
     /// Between signs of life; zero gives none.
     pub heartbeat_every: Duration,
-    /// Where signs of life go beside the CRM, also while the CRM takes nothing: a webhook as in [`webhook`].
-    pub beacon: Option<webhook::Settings>,
     /// A card older than this is said to be old.
     pub stale_after: Duration,
     pub language: Language,
     pub country: Option<Country>,
-    /// The box's name.
+    /// The store's name.
     pub shop: String,
-}
-
-/// The vendor with its own keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Visits wait in the outbox.
-    None,
-    AmoCrm(amocrm::Settings),
-    Bitrix24(bitrix24::Settings),
-    Creatio(creatio::Settings),
-    Dynamics(dynamics::Settings),
-    Salesforce(salesforce::Settings),
-    SugarCrm(sugarcrm::Settings),
-    SuiteCrm(suitecrm::Settings),
-    Webhook(webhook::Settings),
-}
-
-impl CrmSettings {
-    /// The secrets that the configured logins may need, by the names under which they are kept.
-    pub fn secret_names(&self) -> Vec<&'static str> {
-        let of_beacon = if self.beacon.is_some() { webhook::SECRETS } else { &[] };
-        let of_target = self.target.secret_names();
-        of_target.iter().chain(of_beacon.iter().filter(|name| !of_target.contains(name))).copied().collect()
-    }
-}
-
-impl Target {
-    /// As `kind` in `[crm]` has them.
-    pub const KINDS: [&'static str; 9] =
-        ["none", "amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "webhook"];
-
-    pub fn as_str(&self) -> &'static str {
-        let place = match self {
-            Self::None => 0,
-            Self::AmoCrm(_) => 1,
-            Self::Bitrix24(_) => 2,
-            Self::Creatio(_) => 3,
-            Self::Dynamics(_) => 4,
-            Self::Salesforce(_) => 5,
-            Self::SugarCrm(_) => 6,
-            Self::SuiteCrm(_) => 7,
-            Self::Webhook(_) => 8,
-        };
-        Self::KINDS[place]
-    }
-
-    /// Names the one CRM there is behind this: links to its contacts mean nothing in another.
-    pub fn identity(&self) -> String {
-        let url = match self {
-            Self::None => "",
-            Self::AmoCrm(own) => &own.url,
-            Self::Bitrix24(own) => &own.url,
-            Self::Creatio(own) => &own.url,
-            Self::Dynamics(own) => &own.url,
-            Self::Salesforce(own) => &own.url,
-            Self::SugarCrm(own) => &own.url,
-            Self::SuiteCrm(own) => &own.url,
-            Self::Webhook(own) => &own.url,
-        };
-        format!("{} {url}", self.as_str())
-    }
-
-    fn secret_names(&self) -> &'static [&'static str] {
-        match self {
-            Self::None => &[],
-            Self::AmoCrm(_) => amocrm::SECRETS,
-            Self::Bitrix24(_) => bitrix24::SECRETS,
-            Self::Creatio(_) => creatio::SECRETS,
-            Self::Dynamics(_) => dynamics::SECRETS,
-            Self::Salesforce(_) => salesforce::SECRETS,
-            Self::SugarCrm(_) => sugarcrm::SECRETS,
-            Self::SuiteCrm(_) => suitecrm::SECRETS,
-            Self::Webhook(_) => webhook::SECRETS,
-        }
-    }
 }
 
 /// What the CRM calls the values of a contact that have no standard place, where it has them; an empty name is a
@@ -121,4 +46,53 @@ pub struct ContactFields {
     pub birthday: Option<String>,
     pub visits: Option<String>,
     pub last_visit: Option<String>,
+}
+
+/// What the CRM calls the values that Snova writes on a contact beside its mark; each is written only where it has a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToldFields {
+    /// Date and time.
+    pub first_visit: Option<String>,
+    /// Date and time.
+    pub last_visit: Option<String>,
+    /// A date: since when they are later than their own rhythm lets expect.
+    pub late_since: Option<String>,
+    /// A text: «live» or «ended».
+    pub consent: Option<String>,
+    /// A date.
+    pub consent_until: Option<String>,
+    /// A text: «Snova».
+    pub source: Option<String>,
+    /// A number: visits of the last 30 days, in all stores.
+    pub visits_30: Option<String>,
+    /// A number: visits of the last 90 days, in all stores.
+    pub visits_90: Option<String>,
+    /// A text: the store of most visits of the last 90 days.
+    pub home_store: Option<String>,
+}
+
+/// What the CRM calls the values of a visit that have no standard place; each is written only where it has a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordFields {
+    /// A text: the store's name.
+    pub store: Option<String>,
+    /// A text: the counter's name.
+    pub counter: Option<String>,
+    /// A text: how the customer was known, as [`crate::customer::HowKnown::as_str`].
+    pub how: Option<String>,
+    /// A text: who served them.
+    pub served_by: Option<String>,
+    /// A text: the receipt's number.
+    pub receipt: Option<String>,
+    /// A number: the receipt's sum.
+    pub sum: Option<String>,
+    /// A text: «right», «wrong», or nothing where nobody said.
+    pub greeting: Option<String>,
+}
+
+impl ToldFields {
+    /// Whether nothing beside the mark is written.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }

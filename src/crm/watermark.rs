@@ -14,7 +14,7 @@ const FIRST_OVERLAP: Duration = Duration::from_secs(600);
 
 /// Kept as a cursor: `2026-03-02T09:00:00Z 100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Watermark {
+pub struct Watermark {
     pub since: Timestamp,
     /// Contacts from `since` on that were read already.
     pub skip: u64,

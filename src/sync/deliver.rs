@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Courier, later};
-use crate::crm::{ContactId, Failure, FailureClass, Forgotten, RecordId, Seek, SentVisit, VisitRecord};
+use super::{Courier, later, marking};
+use crate::crm::{ContactId, Failure, FailureClass, Forgotten, RecordId, SentVisit, VisitRecord};
 use crate::store::{Claimed, Conclusion, SentRecord, StoreError, Task, Tombstone, Visit};
 
 /// A visit that fails so often by itself, while others get through, is given up.
@@ -254,19 +254,19 @@ impl Courier {
     }
 
     async fn forget(&mut self, claimed: &Claimed, tombstone: &Tombstone) -> Result<(), Failure> {
-        let mut contact = tombstone.contact.clone().map(ContactId);
-        if contact.is_none() && tombstone.perhaps_created && self.manners.needs_contact {
-            let found = self.parts.connector.find(&Seek::ExternalId(claimed.customer)).await?;
-            contact = found.first().map(|contact| ContactId(contact.id.clone()));
-        }
-        if self.manners.needs_contact && contact.is_none() && tombstone.records.is_empty() {
+        let of_contact = tombstone.contact.as_deref();
+        let visits: Vec<_> = tombstone.records.iter().map(|sent| sent_visit(sent, of_contact)).collect();
+        let known = tombstone.contact.is_some() || tombstone.perhaps_created;
+        if self.manners.needs_contact && !known && visits.is_empty() {
             // The CRM never heard of them.
             return Ok(());
         }
-        let of_contact = contact.as_ref().map(|contact| &*contact.0);
-        let visits = tombstone.records.iter().map(|sent| sent_visit(sent, of_contact)).collect();
-        let gone = Forgotten { key: claimed.event, customer: claimed.customer, contact, visits };
-        self.parts.connector.forget(&gone).await
+        let gone = Forgotten { key: claimed.event, customer: claimed.customer, visits };
+        self.parts.connector.forget(&gone).await?;
+        if self.manners.needs_contact && known {
+            marking::remove(&mut *self.parts.connector, claimed.customer).await?;
+        }
+        Ok(())
     }
 
     /// Concludes an event that travels alone.
@@ -331,6 +331,10 @@ fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str, b
         opened_at: record.opened_at,
         closed_at: visit.closed_at.unwrap_or(record.opened_at),
         how: record.how,
+        greeting: None,
+        served_by: None,
+        receipt: None,
+        skew: None,
         tried_at: claimed.tried_at,
     }
 }

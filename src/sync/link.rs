@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Courier, SEEK_AGAIN, SOME, later};
+use super::{Courier, SEEK_AGAIN, SOME, later, marking};
 use crate::clock::{Clock, Days};
 use crate::crm::{
-    Contact, ContactId, CrmConnector, CrmSettings, Failure, FailureClass, NewContact, Seeking, choose, searches,
+    Contact, ContactId, Creation, CrmConnector, CrmSettings, Failure, FailureClass, Mark, NewContact, searches,
 };
 use crate::customer::{Customer, CustomerId, Identifier, IdentifierKind};
 use crate::store::{Link, Store, StoreError, TargetId};
+use crate::vault::CompanyKey;
 
 /// How a search for a customer's contact ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Courier {
         let mut looked = Looked::ForNobody;
         for customer in &customers {
             let parts = &mut self.parts;
-            let book = LinkBook { store: &parts.store, target: self.target };
+            let book = LinkBook { store: &parts.store, target: self.target, company: &parts.company };
             let linked = link_customer(book, &mut *parts.connector, &parts.settings, &*parts.clock, *customer).await;
             if !matches!(linked, Ok(Linked::Waiting)) {
                 looked = Looked::ForSome;
@@ -81,6 +82,7 @@ impl Courier {
 pub struct LinkBook<'a> {
     pub store: &'a Store,
     pub target: TargetId,
+    pub company: &'a CompanyKey,
 }
 
 impl LinkBook<'_> {
@@ -130,7 +132,14 @@ pub async fn link_customer(
     }
     // On the disk before it is sent: if no answer comes, the contact is looked for before it is created again.
     book.set(customer, &Link::Creating(now), now)?;
-    let contact = connector.create(&new_contact(&known, &identifiers)).await?;
+    let new = new_contact(&known, &identifiers, book.company);
+    let contact = match connector.create(&new).await? {
+        Creation::Made(contact) => contact,
+        Creation::Taken(there) => {
+            marking::add(connector, &there, customer, &book.company.fingerprint()).await?;
+            ContactId(there.id.clone())
+        }
+    };
     book.set(customer, &Link::Linked(contact.0.clone()), now)?;
     tracing::info!(%customer, "a contact was created in the CRM");
     Ok(Linked::Created(contact))
@@ -148,26 +157,58 @@ async fn take(
         book.set(customer, &Link::Unclear(now), now)?;
         return Ok(Linked::Unclear);
     }
-    let marked = found.iter().any(|other| other.id == contact.0 && other.external_id.is_some());
-    if !marked {
-        connector.link(contact, customer).await?;
+    if let Some(there) = found.iter().find(|other| other.id == contact.0) {
+        marking::add(connector, there, customer, &book.company.fingerprint()).await?;
     }
     book.set(customer, &Link::Linked(contact.0.clone()), now)?;
     tracing::info!(%customer, "the customer was found in the CRM");
     Ok(Linked::Found(contact.clone()))
 }
 
-fn new_contact(customer: &Customer, identifiers: &[Identifier]) -> NewContact {
+fn new_contact(customer: &Customer, identifiers: &[Identifier], company: &CompanyKey) -> NewContact {
     let first = |kind| {
         let mut of_kind = identifiers.iter().filter(|identifier| identifier.kind() == kind);
         of_kind.next().map(|identifier| identifier.value().to_owned())
     };
+    let reached = identifiers.first().map_or_else(|| customer.id.to_string(), |one| one.value().to_owned());
     NewContact {
+        key: company.contact_key(&reached, 1),
         customer: customer.id,
+        mark: Mark::default().with(customer.id, &company.fingerprint()).text(),
         given: customer.name.given.clone(),
         patronymic: customer.name.patronymic.clone(),
         family: customer.name.family.clone(),
         phone: first(IdentifierKind::Phone),
         email: first(IdentifierKind::Email),
+    }
+}
+
+/// What a search for a customer's contact came to.
+enum Seeking {
+    Found(ContactId),
+    Nobody,
+    /// Several have it, or the one that has it is another customer's: a person must say.
+    Unclear,
+}
+
+/// The one contact that may be taken for `customer`: found by their own id, or by something only they have. A wrong contact
+/// is worse than none.
+fn choose(customer: CustomerId, found: &[Contact]) -> Seeking {
+    let live: Vec<&Contact> = found.iter().filter(|contact| !contact.deleted).collect();
+    let ours: Vec<_> = live.iter().filter(|contact| contact.mark().bears(customer)).collect();
+    match (ours.as_slice(), live.as_slice()) {
+        ([one], _) => Seeking::Found(ContactId(one.id.clone())),
+        ([], []) => Seeking::Nobody,
+        ([], [one]) if !one.mark().is_foreign() => Seeking::Found(ContactId(one.id.clone())),
+        _ => Seeking::Unclear,
+    }
+}
+
+impl Courier {
+    /// The CRM does not have the customer's contact any more: they are looked for anew before anything else is sent of them.
+    pub(super) async fn contact_lost(&mut self, customer: CustomerId, contact: &ContactId) -> Result<(), StoreError> {
+        tracing::info!(%customer, %contact, "the customer's contact is gone from the CRM; they are looked for anew");
+        self.parts.store.unlink(self.target, customer)?;
+        Ok(())
     }
 }

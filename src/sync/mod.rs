@@ -8,6 +8,7 @@ mod backoff;
 mod cards;
 mod deliver;
 mod link;
+mod marking;
 mod secrets;
 mod settling;
 
@@ -19,7 +20,8 @@ use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
 pub use link::{LinkBook, LinkError, Linked, link_customer};
-pub use secrets::StoreSecrets;
+pub use marking::add as mark_contact;
+pub use secrets::{COMPANY_KEY, StoreSecrets, company_key};
 
 use self::backoff::Backoff;
 use self::link::Looked;
@@ -29,6 +31,7 @@ use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Ma
 use crate::shutdown::Shutdown;
 use crate::store::{Ask, Conclusion, Store, StoreError, SyncState, TargetId};
 use crate::telemetry::Metrics;
+use crate::vault::CompanyKey;
 use uuid::Uuid;
 
 /// How often the outbox is looked at while nothing happens; it is also written by other processes.
@@ -49,6 +52,8 @@ pub struct CourierParts {
     /// Hears signs of life beside the CRM.
     pub beacon: Option<Box<dyn CrmConnector>>,
     pub settings: CrmSettings,
+    /// The key that all stores of the company hold.
+    pub company: CompanyKey,
     pub clock: Arc<dyn Clock>,
     pub time_zone: TimeZone,
     pub metrics: Arc<Metrics>,
@@ -84,7 +89,7 @@ pub struct Courier {
 impl Courier {
     /// Takes up the outbox where the last run left it. To be called once a run, before anything is sent.
     pub fn new(parts: CourierParts) -> Result<Self, StoreError> {
-        let target = parts.store.use_crm(&parts.settings.target.identity())?;
+        let target = parts.store.use_crm(&parts.settings.identity)?;
         Self::to(parts, target, false)
     }
 

@@ -5,7 +5,21 @@
 use std::sync::Arc;
 
 use crate::crm::Secrets;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+use crate::vault::CompanyKey;
+
+/// Under which the company key is kept.
+pub const COMPANY_KEY: &str = "crm/company-key";
+
+/// The company key that the box holds; a first one is minted and kept.
+pub fn company_key(store: &Store) -> Result<CompanyKey, StoreError> {
+    if let Some(key) = store.secret(COMPANY_KEY)?.as_deref().and_then(CompanyKey::parse) {
+        return Ok(key);
+    }
+    let key = CompanyKey::mint().map_err(|cause| StoreError::Secret { name: COMPANY_KEY.to_owned(), cause })?;
+    store.set_secret(COMPANY_KEY, &key.in_hex())?;
+    Ok(key)
+}
 
 /// The store as a connector's keeper of secrets; without one none is kept.
 pub struct StoreSecrets(pub Option<Arc<Store>>);

@@ -19,7 +19,7 @@ use super::{SealContext, VaultError};
 
 /// The key's file name inside the data folder.
 pub const KEY_FILE: &str = "device.key";
-const KEY_BYTES: usize = 32;
+pub(super) const KEY_BYTES: usize = 32;
 
 /// Format 1: this byte, then the nonce, then XChaCha20-Poly1305 over the plain bytes with the place as associated
 /// data. A nonce of 24 random bytes may be drawn without counting how often.
@@ -148,7 +148,7 @@ impl fmt::Debug for DeviceKey {
     }
 }
 
-fn hmac(key: &[u8; KEY_BYTES], parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn hmac(key: &[u8; KEY_BYTES], parts: &[&[u8]]) -> [u8; 32] {
     // The block is HMAC's own: a key shorter than it is filled up with zeroes, by its definition.
     let mut block = [0; 64];
     block[..KEY_BYTES].copy_from_slice(key);

@@ -6,6 +6,7 @@
 //! it protects a copy of the database alone (a backup, a file sent to support), not the stolen disk.
 //! Where sealed bytes are kept is `crate::store`'s.
 
+mod company;
 mod key;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+pub use company::CompanyKey;
 pub use key::{DeviceKey, Found, KEY_FILE, KeyError};
 
 /// The place a sealed value belongs to. A value copied to another row, column or table does not open there.

@@ -11,7 +11,6 @@ use crate::app::{Places, settings};
 use crate::cli::look::{self, Look, look};
 use crate::cli::{self, models};
 use crate::config::{self, Config, Source};
-use crate::crm::Target;
 use crate::store::{KeyState, Store, copies};
 use crate::vision;
 use crate::vision::manifest::{Licence, PackManifest};
@@ -165,8 +164,8 @@ fn future_store(config: &Config) -> Finding {
 /// What can be told without asking the CRM; `snova crm probe` asks it.
 pub(super) fn crm(config: &Config) -> Vec<Finding> {
     const AREA: &str = "crm";
-    let target = &config.crm.target;
-    if *target == Target::None {
+    let target = &config.crm.vendor;
+    if !config.crm.is_some() {
         return vec![
             Finding::new(Severity::Note, AREA, "none is configured: visits wait in the outbox")
                 .with_remedy("to deliver them, set kind in [crm] and run `snova crm probe`"),

@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::amocrm::{App, Settings};
+use crate::vendors::amocrm::{App, Settings};
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
     let url = address(section, faults, "url", "https://shop.amocrm.ru");
@@ -20,6 +20,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         _ => None,
     };
     let fields = contact_fields(section, faults, ContactFields::default());
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     let named = [
         &fields.external_id,
         &fields.patronymic,
@@ -38,7 +39,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         let what = "external_id is missing; make a text field for contacts and give its number";
         section.fault(faults, &["fields"], what);
     }
-    Some(Settings { url: url?, app, fields })
+    Some(Settings { url: url?, app, fields, told, record })
 }
 
 /// As it stands in the integration; it is only sent back.

@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::bitrix24::{Settings, VisitFields};
+use crate::vendors::bitrix24::{Settings, VisitFields};
 
 /// Битрикс24's own service of refresh tokens.
 const OAUTH: &str = "https://oauth.bitrix24.tech";
@@ -46,6 +46,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         ..ContactFields::default()
     };
     let fields = contact_fields(section, faults, defaults);
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     let oauth_url = oauth_url.unwrap_or_else(|| OAUTH.to_owned());
-    Some(Settings { url: url?, client_id, oauth_url, visit_type_id, visit, device_type_id, fields })
+    Some(Settings { url: url?, client_id, oauth_url, visit_type_id, visit, device_type_id, fields, told, record })
 }

@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::creatio::{Login, Settings, VisitSettings};
+use crate::vendors::odata::creatio::{Login, Settings, VisitSettings};
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
     let url = address(section, faults, "url", "https://shop.creatio.com");
@@ -33,7 +33,18 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         last_visit: None,
     };
     let fields = contact_fields(section, faults, defaults);
-    Some(Settings { url: url?, login: login?, net_framework, visit: visit_settings, phone_e164, device_object, fields })
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
+    Some(Settings {
+        url: url?,
+        login: login?,
+        net_framework,
+        visit: visit_settings,
+        phone_e164,
+        device_object,
+        fields,
+        told,
+        record,
+    })
 }
 
 /// Either of the two logins, whole.

@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::dynamics::{Settings, VisitTable};
+use crate::vendors::odata::dynamics::{Settings, VisitTable};
 
 const LOGIN: &str = "https://login.microsoftonline.com";
 
@@ -47,6 +47,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         last_visit: None,
     };
     let fields = contact_fields(section, faults, defaults);
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     for (key, value, example) in
         [("tenant", &tenant, "shop.onmicrosoft.com"), ("client_id", &client_id, "0f3c4b1e-6d5a-4c2b-9e8f-7a6b5c4d3e2f")]
     {
@@ -63,5 +64,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         device_table,
         device_key,
         fields,
+        told,
+        record,
     })
 }

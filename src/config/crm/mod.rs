@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use super::reader::{Faults, Section};
 use super::{Crm, Device};
-use crate::crm::{ContactFields, HttpSettings, Target};
+use crate::crm::{ContactFields, CrmSettings, HttpSettings, RecordFields, ToldFields};
+use crate::vendors::{Vendor, webhook as beacon};
 
 /// Reads `[crm]` with all vendors' sections; only that of `kind` must be complete.
 pub(super) fn crm(mut section: Section, faults: &mut Faults, device: &Device) -> Crm {
-    let default = Crm::default();
+    let default = Crm::default().common;
     let kind = section.parsed(faults, "kind", kind).unwrap_or("none");
     let seconds = |section: &mut Section, faults: &mut Faults, key, default: Duration, range| {
         Duration::from_secs(section.whole(faults, key, default.as_secs(), range))
@@ -37,49 +38,50 @@ pub(super) fn crm(mut section: Section, faults: &mut Faults, device: &Device) ->
             .flatten(),
         proxy: section.parsed(faults, "proxy", proxy).flatten(),
     };
-    let mut targets = Vec::new();
+    let mut vendors = Vec::new();
     macro_rules! vendor {
-        ($name:literal, $module:ident, $target:path) => {
+        ($name:literal, $module:ident, $vendor:path) => {
             let mut own = section.within(faults, $name);
             if kind == $name && !own.is_there() {
                 section.fault(faults, &["kind"], format!("{:?} needs its own section; add [crm.{}]", $name, $name));
             }
             let settings = $module::settings(&mut own, faults);
             own.close(faults);
-            targets.push(($name, settings.map($target)));
+            vendors.push(($name, settings.map($vendor)));
         };
     }
-    vendor!("amocrm", amocrm, Target::AmoCrm);
-    vendor!("bitrix24", bitrix24, Target::Bitrix24);
-    vendor!("creatio", creatio, Target::Creatio);
-    vendor!("dynamics", dynamics, Target::Dynamics);
-    vendor!("salesforce", salesforce, Target::Salesforce);
-    vendor!("sugarcrm", sugarcrm, Target::SugarCrm);
-    vendor!("suitecrm", suitecrm, Target::SuiteCrm);
-    vendor!("webhook", webhook, Target::Webhook);
-    let target = targets.into_iter().find(|(name, _)| *name == kind).and_then(|(_, target)| target);
-    let crm = Crm {
-        target: target.unwrap_or(Target::None),
+    vendor!("amocrm", amocrm, Vendor::AmoCrm);
+    vendor!("bitrix24", bitrix24, Vendor::Bitrix24);
+    vendor!("creatio", creatio, Vendor::Creatio);
+    vendor!("dynamics", dynamics, Vendor::Dynamics);
+    vendor!("salesforce", salesforce, Vendor::Salesforce);
+    vendor!("sugarcrm", sugarcrm, Vendor::SugarCrm);
+    vendor!("suitecrm", suitecrm, Vendor::SuiteCrm);
+    vendor!("webhook", webhook, Vendor::Webhook);
+    let vendor = vendors.into_iter().find(|(name, _)| *name == kind).and_then(|(_, vendor)| vendor);
+    let vendor = vendor.unwrap_or(Vendor::None);
+    let common = CrmSettings {
+        identity: vendor.identity(),
         http,
         create_contacts: section.flag(faults, "create_contacts", default.create_contacts),
         names_from_crm: section.flag(faults, "names_from_crm", default.names_from_crm),
         grace: seconds(&mut section, faults, "grace_s", default.grace, 0..=86_400),
         pull_every: seconds(&mut section, faults, "pull_s", default.pull_every, 0..=604_800),
         heartbeat_every: seconds(&mut section, faults, "heartbeat_s", default.heartbeat_every, 0..=86_400),
-        beacon: optional_address(&mut section, faults, "heartbeat_url", "https://watch.example.com/snova")
-            .map(|url| crate::crm::webhook::Settings { url }),
         stale_after: seconds(&mut section, faults, "stale_s", default.stale_after, 60..=31_536_000),
         language: device.language,
         country: device.country,
         shop: device.store.clone(),
     };
+    let beacon = optional_address(&mut section, faults, "heartbeat_url", "https://watch.example.com/snova")
+        .map(|url| beacon::Settings { url });
     section.close(faults);
-    crm
+    Crm { common, vendor, beacon }
 }
 
 fn kind(text: &str) -> Result<&'static str, String> {
-    let found = Target::KINDS.into_iter().find(|kind| *kind == text);
-    found.ok_or_else(|| format!("{text:?} is not a CRM that Snova knows; give one of {}", Target::KINDS.join(", ")))
+    let found = Vendor::KINDS.into_iter().find(|kind| *kind == text);
+    found.ok_or_else(|| format!("{text:?} is not a CRM that Snova knows; give one of {}", Vendor::KINDS.join(", ")))
 }
 
 fn proxy(text: &str) -> Result<Option<String>, String> {
@@ -153,5 +155,41 @@ fn contact_fields(section: &mut Section, faults: &mut Faults, defaults: ContactF
         last_visit: field("last_visit", defaults.last_visit),
     };
     fields.close(faults);
+    mapped
+}
+
+/// `told` of a vendor: what Snova writes on a contact beside its mark. Nothing has a name unless it is given.
+fn told_fields(section: &mut Section, faults: &mut Faults) -> ToldFields {
+    let mut told = section.within(faults, "told");
+    let mut field = |key| word(&mut told, faults, key);
+    let mapped = ToldFields {
+        first_visit: field("first_visit"),
+        last_visit: field("last_visit"),
+        late_since: field("late_since"),
+        consent: field("consent"),
+        consent_until: field("consent_until"),
+        source: field("source"),
+        visits_30: field("visits_30"),
+        visits_90: field("visits_90"),
+        home_store: field("home_store"),
+    };
+    told.close(faults);
+    mapped
+}
+
+/// `record` of a vendor: what the values of a visit are called that have no standard place.
+fn record_fields(section: &mut Section, faults: &mut Faults) -> RecordFields {
+    let mut record = section.within(faults, "record");
+    let mut field = |key| word(&mut record, faults, key);
+    let mapped = RecordFields {
+        store: field("store"),
+        counter: field("counter"),
+        how: field("how"),
+        served_by: field("served_by"),
+        receipt: field("receipt"),
+        sum: field("sum"),
+        greeting: field("greeting"),
+    };
+    record.close(faults);
     mapped
 }

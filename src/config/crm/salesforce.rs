@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::salesforce::{Settings, VisitFields};
+use crate::vendors::salesforce::{Settings, VisitFields};
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
     let url = address(section, faults, "url", "https://shop.my.salesforce.com");
@@ -36,8 +36,18 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         last_visit: None,
     };
     let fields = contact_fields(section, faults, defaults);
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     if section.is_there() && client_id.is_none() {
         section.missing(faults, "client_id", "3MVG9…");
     }
-    Some(Settings { url: url?, client_id: client_id?, api_version, visit: visit_fields, device_object, fields })
+    Some(Settings {
+        url: url?,
+        client_id: client_id?,
+        api_version,
+        visit: visit_fields,
+        device_object,
+        fields,
+        told,
+        record,
+    })
 }

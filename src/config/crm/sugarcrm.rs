@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::sugarcrm::Settings;
+use crate::vendors::sugar::sugarcrm::Settings;
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
     let url = address(section, faults, "url", "https://shop.sugarondemand.com");
@@ -24,10 +24,11 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         last_visit: None,
     };
     let fields = contact_fields(section, faults, defaults);
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     if section.is_there() && user.is_none() {
         section.missing(faults, "user", "snova");
     }
-    Some(Settings { url: url?, user: user?, platform, api_version, visit_key_field, fields })
+    Some(Settings { url: url?, user: user?, platform, api_version, visit_key_field, fields, told, record })
 }
 
 /// Visits stand at addresses that begin with it.

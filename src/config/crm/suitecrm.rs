@@ -2,10 +2,10 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
-use super::{address, contact_fields, word};
+use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
 use crate::crm::ContactFields;
-use crate::crm::suitecrm::{Api, Settings};
+use crate::vendors::sugar::suitecrm::{Api, Settings};
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
     let url = address(section, faults, "url", "https://crm.shop.example");
@@ -25,6 +25,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         last_visit: None,
     };
     let fields = contact_fields(section, faults, defaults);
+    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     if section.is_there() && is_v8 && client_id.is_none() {
         section.missing(faults, "client_id", "4b2a7f3c-…");
     }
@@ -32,7 +33,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         section.missing(faults, "user", "snova");
     }
     let api = if is_v8 { Api::V8 { client_id: client_id?, path } } else { Api::Legacy { user: user?, path } };
-    Some(Settings { url: url?, api, fields })
+    Some(Settings { url: url?, api, fields, told, record })
 }
 
 /// Whether it is V8.

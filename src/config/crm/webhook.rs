@@ -4,7 +4,7 @@
 
 use super::address;
 use crate::config::reader::{Faults, Section};
-use crate::crm::webhook::Settings;
+use crate::vendors::webhook::Settings;
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
     Some(Settings { url: address(section, faults, "url", "https://crm.example.com/snova")? })

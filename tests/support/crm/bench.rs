@@ -10,9 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use snova::clock::{Clock, SimulatedClock, WallTime, mint_at};
 use snova::config::Config;
-use snova::crm::{ContactId, CrmConnector, CrmSettings, Secrets, Timer, Tools, VisitRecord};
+use snova::crm::{ContactId, CrmConnector, Secrets, Timer, Tools, VisitRecord};
 use snova::customer::{CustomerId, HowKnown};
 use snova::face::CounterId;
+use snova::vendors::Configured;
 
 use super::{FakeCrm, FakeServer};
 
@@ -48,7 +49,7 @@ pub struct Bench {
     pub clock: Arc<SimulatedClock>,
     pub server: FakeServer,
     pub secrets: Arc<Pocket>,
-    pub settings: CrmSettings,
+    pub settings: Configured,
     pub connector: Box<dyn CrmConnector>,
 }
 
@@ -72,7 +73,7 @@ impl Bench {
             timer: Arc::new(Leap(Arc::clone(&clock))),
             secrets: Arc::clone(&secrets) as Arc<dyn Secrets>,
         };
-        let connector = snova::crm::open(&settings, &tools).unwrap().expect("a CRM is configured");
+        let connector = settings.open(&tools).unwrap().expect("a CRM is configured");
         Self { clock, server, secrets, settings, connector }
     }
 
@@ -94,6 +95,10 @@ impl Bench {
             opened_at: opened,
             closed_at: now,
             how: HowKnown::Match,
+            greeting: None,
+            served_by: None,
+            receipt: None,
+            skew: None,
             tried_at: None,
         }
     }

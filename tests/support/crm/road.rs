@@ -12,13 +12,14 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 use snova::clock::{Clock, SimulatedClock, SystemClock, WallTime};
 use snova::config::Config;
-use snova::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Timer, Tools};
+use snova::crm::{Heartbeat, Secrets, SystemTimer, Timer, Tools};
 use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, Identifier, PersonName, Purpose, VisitId};
 use snova::face::CounterId;
 use snova::store::{Ask, FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
-use snova::sync::{Courier, CourierParts, StoreSecrets};
+use snova::sync::{Courier, CourierParts, StoreSecrets, company_key};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
+use snova::vendors::Configured;
 use uuid::Uuid;
 
 use super::bench::{Leap, Pocket, START};
@@ -29,7 +30,7 @@ pub struct Road {
     pub clock: Arc<SimulatedClock>,
     pub store: Arc<Store>,
     pub server: FakeServer,
-    pub settings: CrmSettings,
+    pub settings: Configured,
     pub courier: Courier,
 }
 
@@ -76,8 +77,8 @@ impl Road {
     }
 
     /// What `snova sync settle` does, with the settings and secrets that the former CRM had.
-    pub async fn settle(&self, settings: &CrmSettings, secrets: Pocket) {
-        let target = self.store.target_named(&settings.target.identity()).unwrap().expect("it was configured once");
+    pub async fn settle(&self, settings: &Configured, secrets: Pocket) {
+        let target = self.store.target_named(&settings.common.identity).unwrap().expect("it was configured once");
         let timer = Arc::new(Leap(Arc::clone(&self.clock)));
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let parts = parts(&self.store, clock, timer, settings, Arc::new(secrets));
@@ -234,18 +235,18 @@ pub fn courier_of(store: &Arc<Store>, config: &Path) -> Courier {
     courier_on(store, clock, Arc::new(SystemTimer), &settings)
 }
 
-fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &CrmSettings) -> Courier {
+fn courier(store: &Arc<Store>, clock: &Arc<SimulatedClock>, settings: &Configured) -> Courier {
     let timer = Arc::new(Leap(Arc::clone(clock)));
     courier_on(store, Arc::clone(clock) as Arc<dyn Clock>, timer, settings)
 }
 
-fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, settings: &CrmSettings) -> Courier {
+fn courier_on(store: &Arc<Store>, clock: Arc<dyn Clock>, timer: Arc<dyn Timer>, settings: &Configured) -> Courier {
     let secrets = Arc::new(StoreSecrets(Some(Arc::clone(store)))) as Arc<dyn Secrets>;
     Courier::new(parts(store, clock, timer, settings, secrets)).unwrap()
 }
 
 /// The configuration by which a box reaches `server`.
-fn settings_of(server: &FakeServer, change: impl Fn(String) -> String) -> CrmSettings {
+fn settings_of(server: &FakeServer, change: impl Fn(String) -> String) -> Configured {
     // Signs of life have their own tests: here they would only stand between visits.
     let text = change(server.config().replacen("[crm]", "[crm]\ntimeout_ms = 500\nheartbeat_s = 0", 1));
     Config::parse(&text, Path::new("snova.toml")).unwrap_or_else(|e| panic!("{e}\n{text}")).crm
@@ -255,16 +256,17 @@ fn parts(
     store: &Arc<Store>,
     clock: Arc<dyn Clock>,
     timer: Arc<dyn Timer>,
-    settings: &CrmSettings,
+    settings: &Configured,
     secrets: Arc<dyn Secrets>,
 ) -> CourierParts {
     let tools = Tools { clock: Arc::clone(&clock), timer, secrets };
     let beat_clock = Arc::clone(&clock);
     CourierParts {
         store: Arc::clone(store),
-        connector: snova::crm::open(settings, &tools).unwrap().expect("a CRM is configured"),
-        beacon: snova::crm::open_beacon(settings, &tools).unwrap(),
-        settings: settings.clone(),
+        connector: settings.open(&tools).unwrap().expect("a CRM is configured"),
+        beacon: settings.open_beacon(&tools).unwrap(),
+        settings: settings.common.clone(),
+        company: company_key(store).unwrap(),
         clock,
         time_zone: TimeZone::UTC,
         metrics: Arc::new(Metrics::new()),

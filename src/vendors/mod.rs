@@ -1,0 +1,129 @@
+//! The CRMs that Snova knows, in families: what each one is told, and how it answers.
+//!
+//! What is said is the words of `crate::crm`; when, in which order and how often is `crate::sync`'s. Each vendor is a
+//! folder here with its wire types inside it. Facts about the vendors come from their documentation; what could not be
+//! verified there is marked "unverified" at its place.
+
+pub mod amocrm;
+pub mod bitrix24;
+pub mod odata;
+pub mod salesforce;
+pub mod sugar;
+pub mod webhook;
+
+use odata::{creatio, dynamics};
+use sugar::{sugarcrm, suitecrm};
+
+use crate::crm::{CrmConnector, CrmSettings, Failure, Tools};
+
+/// Everything of `[crm]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    pub common: CrmSettings,
+    pub vendor: Vendor,
+    /// Where signs of life go beside the CRM, also while the CRM takes nothing: a webhook as in [`webhook`].
+    pub beacon: Option<webhook::Settings>,
+}
+
+/// The vendor with its own keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// Visits wait in the outbox.
+    None,
+    AmoCrm(amocrm::Settings),
+    Bitrix24(bitrix24::Settings),
+    Creatio(creatio::Settings),
+    Dynamics(dynamics::Settings),
+    Salesforce(salesforce::Settings),
+    SugarCrm(sugarcrm::Settings),
+    SuiteCrm(suitecrm::Settings),
+    Webhook(webhook::Settings),
+}
+
+impl Configured {
+    /// Opens the configured connector; nothing is sent yet. `None` where no CRM is configured.
+    pub fn open(&self, tools: &Tools) -> Result<Option<Box<dyn CrmConnector>>, Failure> {
+        let common = &self.common;
+        let connector: Box<dyn CrmConnector> = match &self.vendor {
+            Vendor::None => return Ok(None),
+            Vendor::AmoCrm(own) => Box::new(amocrm::AmoCrm::new(own, common, tools)?),
+            Vendor::Bitrix24(own) => Box::new(bitrix24::Bitrix24::new(own, common, tools)?),
+            Vendor::Creatio(own) => Box::new(creatio::Creatio::new(own, common, tools)?),
+            Vendor::Dynamics(own) => Box::new(dynamics::Dynamics::new(own, common, tools)?),
+            Vendor::Salesforce(own) => Box::new(salesforce::Salesforce::new(own, common, tools)?),
+            Vendor::SugarCrm(own) => Box::new(sugarcrm::SugarCrm::new(own, common, tools)?),
+            Vendor::SuiteCrm(own) => suitecrm::open(own, common, tools)?,
+            Vendor::Webhook(own) => Box::new(webhook::Webhook::new(own, common, tools)?),
+        };
+        Ok(Some(connector))
+    }
+
+    /// The webhook that signs of life go to beside the CRM; `None` where none is configured.
+    pub fn open_beacon(&self, tools: &Tools) -> Result<Option<Box<dyn CrmConnector>>, Failure> {
+        let Some(own) = &self.beacon else { return Ok(None) };
+        Ok(Some(Box::new(webhook::Webhook::new(own, &self.common, tools)?)))
+    }
+
+    /// The secrets that the configured logins may need, by the names under which they are kept.
+    pub fn secret_names(&self) -> Vec<&'static str> {
+        let of_beacon = if self.beacon.is_some() { webhook::SECRETS } else { &[] };
+        let of_vendor = self.vendor.secret_names();
+        of_vendor.iter().chain(of_beacon.iter().filter(|name| !of_vendor.contains(name))).copied().collect()
+    }
+
+    /// Whether a CRM is configured.
+    pub fn is_some(&self) -> bool {
+        self.vendor != Vendor::None
+    }
+}
+
+impl Vendor {
+    /// As `kind` in `[crm]` has them.
+    pub const KINDS: [&'static str; 9] =
+        ["none", "amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "webhook"];
+
+    pub fn as_str(&self) -> &'static str {
+        let place = match self {
+            Self::None => 0,
+            Self::AmoCrm(_) => 1,
+            Self::Bitrix24(_) => 2,
+            Self::Creatio(_) => 3,
+            Self::Dynamics(_) => 4,
+            Self::Salesforce(_) => 5,
+            Self::SugarCrm(_) => 6,
+            Self::SuiteCrm(_) => 7,
+            Self::Webhook(_) => 8,
+        };
+        Self::KINDS[place]
+    }
+
+    /// See [`CrmSettings::identity`].
+    pub fn identity(&self) -> String {
+        let url = match self {
+            Self::None => "",
+            Self::AmoCrm(own) => &own.url,
+            Self::Bitrix24(own) => &own.url,
+            Self::Creatio(own) => &own.url,
+            Self::Dynamics(own) => &own.url,
+            Self::Salesforce(own) => &own.url,
+            Self::SugarCrm(own) => &own.url,
+            Self::SuiteCrm(own) => &own.url,
+            Self::Webhook(own) => &own.url,
+        };
+        format!("{} {url}", self.as_str())
+    }
+
+    fn secret_names(&self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::AmoCrm(_) => amocrm::SECRETS,
+            Self::Bitrix24(_) => bitrix24::SECRETS,
+            Self::Creatio(_) => creatio::SECRETS,
+            Self::Dynamics(_) => dynamics::SECRETS,
+            Self::Salesforce(_) => salesforce::SECRETS,
+            Self::SugarCrm(_) => sugarcrm::SECRETS,
+            Self::SuiteCrm(_) => suitecrm::SECRETS,
+            Self::Webhook(_) => webhook::SECRETS,
+        }
+    }
+}
