@@ -16,7 +16,7 @@ use super::{Outcome, out};
 use crate::config::Config;
 use crate::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Tools};
 use crate::store::{Debt, Store};
-use crate::sync::{Courier, CourierParts, StoreSecrets, company_key};
+use crate::sync::{Courier, CourierParts, StoreSecrets};
 use crate::telemetry::Metrics;
 use crate::vendors::Configured;
 
@@ -86,7 +86,6 @@ fn bring(debt: &Debt, settings: &Configured, store: &Arc<Store>, config: &Config
             store: Arc::clone(store),
             connector,
             beacon: None,
-            company: company_key(store)?,
             settings: CrmSettings { shop: config.crm.common.shop.clone(), ..settings.common.clone() },
             clock,
             time_zone: config.device.time_zone.clone(),

@@ -85,7 +85,7 @@ pub(super) fn targets_of_record(tx: &Transaction<'_>, of: Uuid) -> Result<Vec<Ta
 pub(super) fn targets_of_customer(tx: &Transaction<'_>, customer: CustomerId) -> Result<Vec<TargetId>, Fault> {
     let mut statement = tx.prepare_cached(
         "SELECT target FROM records WHERE customer = ?1 AND state <> 'absent'
-         UNION SELECT target FROM crm_links WHERE customer = ?1 AND state IN ('linked', 'creating') ORDER BY 1",
+         UNION SELECT target FROM crm_links WHERE customer = ?1 AND (state NOT IN ('absent', 'unclear') OR why = 'refused') ORDER BY 1",
     )?;
     let found = statement.query_map(params![key(customer.0)], |row| row.get(0).map(TargetId))?;
     Ok(found.collect::<Result<_, _>>()?)

@@ -59,7 +59,7 @@ pub use identifiers::KeptIdentifier;
 pub use ledger::SentRecord;
 pub use left::{LeftVisit, SeenAt};
 pub use letters::DeadLetter;
-pub use links::{KeptCard, Link};
+pub use links::{KeptCard, Link, Unclear, Why};
 pub use outbox::OutboxStatus;
 pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
 pub use soundness::UnreadableRow;

@@ -85,7 +85,9 @@ CREATE TABLE targets (
     blocked_until INTEGER,
     error_class   TEXT,
     error         TEXT,
-    wakes         INTEGER NOT NULL DEFAULT 0
+    wakes         INTEGER NOT NULL DEFAULT 0,
+    other_key     TEXT, -- the fingerprint of another company key, and a contact that is marked under it
+    other_key_on  TEXT
 ) STRICT;
 CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 
@@ -175,14 +177,17 @@ CREATE TABLE secrets (
 CREATE TABLE crm_links (
     customer BLOB NOT NULL REFERENCES customers (id),
     target   INTEGER NOT NULL REFERENCES targets (id),
-    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
+    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'marking', 'absent', 'unclear', 'lost', 'deleted')),
     contact  TEXT,
     tried_at INTEGER NOT NULL,
+    why      TEXT, -- it is unclear
+    about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),
+    CHECK (state <> 'unclear' OR why IS NOT NULL),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
 ) STRICT, WITHOUT ROWID;
 

@@ -27,6 +27,10 @@ pub struct SyncState {
     pub wakes: u64,
     /// Customers with waiting visits and no contact.
     pub unlinked: u64,
+    /// Customers of whom a person must say which contact they are.
+    pub unclear: u64,
+    /// Customers whose contact was deleted in the CRM.
+    pub deleted: u64,
 }
 
 const UNREADABLE: Fault = Fault::Row("what delivery remembers is not what this Snova writes");
@@ -170,9 +174,14 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
     let unlinked: i64 = tx
         .prepare_cached(
             "SELECT count(DISTINCT o.customer) FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
-             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear')",
+             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear', 'deleted')",
         )?
         .query_row(params![target.0], |row| row.get(0))?;
+    let in_state = |state: &str| -> Result<u64, Fault> {
+        let sql = "SELECT count(*) FROM crm_links WHERE target = ?1 AND state = ?2";
+        Ok(tx.prepare_cached(sql)?.query_row(params![target.0, state], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    };
+    let (unclear, deleted) = (in_state("unclear")?, in_state("deleted")?);
     let mut statement = tx.prepare_cached(
         "SELECT cursor, last_success, failing_since, blocked_until, error_class, error, wakes FROM targets WHERE id = ?1",
     )?;
@@ -188,5 +197,7 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
         error: row.get(5)?,
         wakes: row.get::<_, i64>(6)?.unsigned_abs(),
         unlinked: unlinked.unsigned_abs(),
+        unclear,
+        deleted,
     })
 }

@@ -264,7 +264,7 @@ impl Courier {
         let gone = Forgotten { key: claimed.event, customer: claimed.customer, visits };
         self.parts.connector.forget(&gone).await?;
         if self.manners.needs_contact && known {
-            marking::remove(&mut *self.parts.connector, claimed.customer).await?;
+            marking::remove(&mut *self.parts.connector, claimed.customer, None).await?;
         }
         Ok(())
     }

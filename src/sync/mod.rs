@@ -7,6 +7,8 @@
 mod backoff;
 mod cards;
 mod deliver;
+mod doubles;
+mod identity;
 mod link;
 mod marking;
 mod secrets;
@@ -19,9 +21,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
+pub use identity::{Names, compare as compare_names};
 pub use link::{LinkBook, LinkError, Linked, link_customer};
-pub use marking::add as mark_contact;
-pub use secrets::{COMPANY_KEY, StoreSecrets, company_key};
+pub use marking::{Marked, add as mark_contact, remove as unmark_contacts};
+pub use secrets::{COMPANY_KEY, Company, StoreSecrets};
 
 use self::backoff::Backoff;
 use self::link::Looked;
@@ -31,7 +34,6 @@ use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Ma
 use crate::shutdown::Shutdown;
 use crate::store::{Ask, Conclusion, Store, StoreError, SyncState, TargetId};
 use crate::telemetry::Metrics;
-use crate::vault::CompanyKey;
 use uuid::Uuid;
 
 /// How often the outbox is looked at while nothing happens; it is also written by other processes.
@@ -52,8 +54,6 @@ pub struct CourierParts {
     /// Hears signs of life beside the CRM.
     pub beacon: Option<Box<dyn CrmConnector>>,
     pub settings: CrmSettings,
-    /// The key that all stores of the company hold.
-    pub company: CompanyKey,
     pub clock: Arc<dyn Clock>,
     pub time_zone: TimeZone,
     pub metrics: Arc<Metrics>,

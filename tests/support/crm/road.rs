@@ -16,7 +16,7 @@ use snova::crm::{Heartbeat, Secrets, SystemTimer, Timer, Tools};
 use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, Identifier, PersonName, Purpose, VisitId};
 use snova::face::CounterId;
 use snova::store::{Ask, FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
-use snova::sync::{Courier, CourierParts, StoreSecrets, company_key};
+use snova::sync::{Courier, CourierParts, StoreSecrets};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
 use snova::vendors::Configured;
@@ -266,7 +266,6 @@ fn parts(
         connector: settings.open(&tools).unwrap().expect("a CRM is configured"),
         beacon: settings.open_beacon(&tools).unwrap(),
         settings: settings.common.clone(),
-        company: company_key(store).unwrap(),
         clock,
         time_zone: TimeZone::UTC,
         metrics: Arc::new(Metrics::new()),
