@@ -40,7 +40,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("greeter", "camera clock customer face greeting i18n store trouble visit"),
     ("loader", "clock customer face gallery shutdown store trouble"),
     ("setup", "vision"),
-    ("sync", "clock crm customer shutdown store telemetry vault"),
+    ("sync", "clock crm customer names shutdown store telemetry vault"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry trouble"),
     ("config", "camera crm customer face greeting i18n vendors"),
     (
@@ -50,7 +50,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "app camera clock config crm customer enrolment eval face gallery greeter i18n memory pipeline setup shutdown \
+        "app camera clock config crm customer enrolment eval face gallery greeter i18n memory names pipeline setup shutdown \
          store sync telemetry trouble vault vendors vision visit web",
     ),
 ];

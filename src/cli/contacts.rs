@@ -13,9 +13,10 @@ use super::{Outcome, out};
 use crate::config::Config;
 use crate::crm::{Contact, ContactId, CrmSettings};
 use crate::customer::CustomerId;
+use crate::names::Agreement;
 use crate::store::{Link, Store, StoreError, TargetId, Why};
 use crate::sync::{
-    Company, LinkBook, Linked, Marked, Names, compare_names, link_customer, mark_contact, unmark_contacts,
+    Company, LinkBook, Linked, Marked, compare_names, link_customer, mark_contact, unmark_contacts,
 };
 use crate::vault::CompanyKey;
 
@@ -117,10 +118,10 @@ fn link_by_hand(
         return Err(StoreError::ContactTaken { owner }.into());
     }
     let found_so = match compare_names(&known.name, &found) {
-        Names::Agree => "their names agree",
-        Names::CannotSay => "their names do not say whether they are one person: you do",
-        Names::Disagree if force => "their names are different: you say that they are one person",
-        Names::Disagree => bail!(
+        Agreement::Agree => "their names agree",
+        Agreement::CannotSay(_) => "their names do not say whether they are one person: you do",
+        Agreement::Disagree(_) if force => "their names are different: you say that they are one person",
+        Agreement::Disagree(_) => bail!(
             "the contact {id} has another name than the customer {customer}; look at both, and give --force if they are one person"
         ),
     };

@@ -3,11 +3,12 @@
 //! A CRM that enforces keys refuses the second under the same phone; any other is looked at again once every request has
 //! ended, and the younger of two is taken back.
 
-use super::identity::{Names, compare, is_live};
+use super::identity::{compare, is_live};
 use super::link::{LinkError, Linked, Seeker};
 use super::marking;
 use crate::crm::{Contact, ContactId, Creation, Mark, NewContact, searches};
 use crate::customer::IdentifierKind;
+use crate::names::Agreement;
 use crate::store::{Link, Why};
 
 /// So many people on one phone are told apart.
@@ -41,9 +42,9 @@ impl Seeker<'_> {
             match there {
                 Some(there) if is_ours => return self.link(ContactId(there.id), Linked::Created).await,
                 Some(there) => match compare(&self.known.name, &there) {
-                    Names::Agree => return self.take(&there).await,
-                    Names::Disagree => {}
-                    Names::CannotSay => return self.unclear(Why::CannotSay, vec![there.id]),
+                    Agreement::Agree => return self.take(&there).await,
+                    Agreement::Disagree(_) => {}
+                    Agreement::CannotSay(_) => return self.unclear(Why::CannotSay, vec![there.id]),
                 },
                 // In the bin: whoever comes back is created anew.
                 None => {}
@@ -73,7 +74,7 @@ impl Seeker<'_> {
         let is_same = |contact: &Contact| {
             let mark = contact.mark();
             let is_stores = !mark.is_empty() && !mark.is_foreign();
-            is_ours(contact) || is_stores && compare(&self.known.name, contact) == Names::Agree
+            is_ours(contact) || is_stores && compare(&self.known.name, contact) == Agreement::Agree
         };
         let same: Vec<Contact> = found.iter().filter(|contact| is_same(contact)).cloned().collect();
         let Some((elder, younger)) = same.split_first() else { return Ok(None) };

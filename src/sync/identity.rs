@@ -4,6 +4,7 @@
 
 use crate::crm::{Contact, Seek};
 use crate::customer::{Customer, PersonName};
+use crate::names::{Agreement, Written, agree_with};
 use crate::store::Why;
 
 /// What the contacts of one search come to.
@@ -29,10 +30,11 @@ pub(super) fn choose(known: &Customer, sought: &Seek, found: &[Contact]) -> Choi
         ([], _) => {}
         (several, _) => return Choice::Unclear(Why::Several, ids(several)),
     }
-    let with = |wanted: Names| -> Vec<&Contact> {
-        live.iter().copied().filter(|contact| compare(&known.name, contact) == wanted).collect()
+    let with = |wanted: fn(&Agreement) -> bool| -> Vec<&Contact> {
+        live.iter().copied().filter(|contact| wanted(&compare(&known.name, contact))).collect()
     };
-    let (agree, perhaps) = (with(Names::Agree), with(Names::CannotSay));
+    let agree = with(|names| *names == Agreement::Agree);
+    let perhaps = with(|names| matches!(names, Agreement::CannotSay(_)));
     match (agree.as_slice(), perhaps.as_slice()) {
         ([one], []) => Choice::One(Box::new((*one).clone())),
         ([], []) => Choice::Nobody(ids(&live)),
@@ -45,28 +47,8 @@ fn ids(contacts: &[&Contact]) -> Vec<String> {
     contacts.iter().map(|contact| contact.id.clone()).collect()
 }
 
-/// Whether two names are one person's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    Agree,
-    Disagree,
-    CannotSay,
-}
-
 /// The name under which a customer enrolled, and the contact's.
-pub fn compare(name: &PersonName, contact: &Contact) -> Names {
-    // Stand-in until the room of names is there.
-    let fold = |part: &Option<String>| part.as_deref().map(|part| part.trim().to_lowercase().replace('ё', "е"));
-    let same = |own: Option<String>, there: Option<String>| match (own, there) {
-        (Some(own), Some(there)) => Some(own == there),
-        _ => None,
-    };
-    let given = same(fold(&Some(name.given.clone())), fold(&contact.given));
-    let rest = [same(fold(&name.patronymic), fold(&contact.patronymic)), same(fold(&name.family), fold(&contact.family))];
-    match given {
-        _ if rest.contains(&Some(false)) => Names::Disagree,
-        Some(true) => Names::Agree,
-        Some(false) => Names::Disagree,
-        None => Names::CannotSay,
-    }
+pub fn compare(name: &PersonName, contact: &Contact) -> Agreement {
+    let (given, patronymic, family) = (contact.given.as_deref(), contact.patronymic.as_deref(), contact.family.as_deref());
+    agree_with(name, Written { given, patronymic, family })
 }

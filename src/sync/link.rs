@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::identity::{Choice, Names, choose, compare, is_live};
+use super::identity::{Choice, choose, compare, is_live};
 use super::marking::Marked;
 use super::{Company, Courier, SEEK_AGAIN, SOME, later, marking};
 use crate::clock::{Clock, Days};
 use crate::crm::{Contact, ContactId, CrmConnector, CrmSettings, Failure, FailureClass, Seek, searches};
 use crate::customer::{Customer, CustomerId, Identifier};
+use crate::names::Agreement;
 use crate::store::{Link, Store, StoreError, TargetId, Why};
 
 /// Contacts that were merged one into the other are followed so far.
@@ -186,7 +187,7 @@ impl Seeker<'_> {
             {
                 // A merge by a rule on phones may have put two people together.
                 match compare(&self.known.name, &successor) {
-                    Names::Disagree if !successor.mark().bears(self.known.id) => {
+                    Agreement::Disagree(_) if !successor.mark().bears(self.known.id) => {
                         doubt = Some((Why::AnotherName, vec![successor.id]));
                     }
                     _ => return self.take(&successor).await,

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
-pub use identity::{Names, compare as compare_names};
+pub use identity::compare as compare_names;
 pub use link::{LinkBook, LinkError, Linked, link_customer};
 pub use marking::{Marked, add as mark_contact, remove as unmark_contacts};
 pub use secrets::{COMPANY_KEY, Company, StoreSecrets};
