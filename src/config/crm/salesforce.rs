@@ -11,6 +11,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
     let url = address(section, faults, "url", "https://shop.my.salesforce.com");
     let client_id = word(section, faults, "client_id");
     let api_version = word(section, faults, "api_version").unwrap_or_else(|| "v62.0".to_owned());
+    let contact_key = word(section, faults, "contact_key").unwrap_or_else(|| "Snova_Key__c".to_owned());
     let device_object = word(section, faults, "device_object").unwrap_or_default();
     let default = VisitFields::default();
     let mut visit = section.within(faults, "visit");
@@ -23,6 +24,8 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         counter: word(&mut visit, faults, "counter").unwrap_or(default.counter),
         how: word(&mut visit, faults, "how").unwrap_or(default.how),
         void: word(&mut visit, faults, "void").unwrap_or(default.void),
+        name: word(&mut visit, faults, "name"),
+        note: word(&mut visit, faults, "note"),
     };
     visit.close(faults);
     let defaults = ContactFields {
@@ -44,6 +47,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         url: url?,
         client_id: client_id?,
         api_version,
+        contact_key,
         visit: visit_fields,
         device_object,
         fields,
