@@ -15,6 +15,7 @@ pub(super) enum Kind {
     Text,
     Number,
     Sum,
+    YesNo,
 }
 
 /// A field of ours, and what the CRM calls it where the configuration says so.

@@ -90,6 +90,7 @@ fn kind(kind: Kind) -> (&'static str, &'static str) {
         Kind::Date => ("date", "Дата"),
         Kind::Text => ("text", "Текст"),
         Kind::Number | Kind::Sum => ("numeric", "Число"),
+        Kind::YesNo => ("checkbox", "Флаг"),
     }
 }
 
