@@ -6,9 +6,11 @@
 
 pub mod amocrm;
 pub mod bitrix24;
+mod fields;
 pub mod odata;
 pub mod salesforce;
 pub mod sugar;
+mod texts;
 pub mod webhook;
 
 use odata::{creatio, dynamics};

@@ -4,7 +4,7 @@
 
 use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
-use crate::crm::ContactFields;
+use crate::crm::{ContactFields, RecordFields};
 use crate::vendors::amocrm::{App, Settings};
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
@@ -20,7 +20,11 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         _ => None,
     };
     let fields = contact_fields(section, faults, ContactFields::default());
-    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
+    let told = told_fields(section, faults);
+    if record_fields(section, faults) != RecordFields::default() {
+        let what = "amoCRM's visits are notes, which have no fields; leave it out, and fill those of the contact by [crm.amocrm.told]";
+        section.fault(faults, &["record"], what);
+    }
     let named = [
         &fields.external_id,
         &fields.patronymic,
@@ -30,6 +34,15 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         &fields.birthday,
         &fields.visits,
         &fields.last_visit,
+        &told.first_visit,
+        &told.last_visit,
+        &told.late_since,
+        &told.consent,
+        &told.consent_until,
+        &told.source,
+        &told.visits_30,
+        &told.visits_90,
+        &told.home_store,
     ];
     let is_number = |field: &str| field.parse::<i64>().is_ok_and(|number| number > 0);
     for field in named.into_iter().flatten().filter(|field| !is_number(field)) {
@@ -39,7 +52,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         let what = "external_id is missing; make a text field for contacts and give its number";
         section.fault(faults, &["fields"], what);
     }
-    Some(Settings { url: url?, app, fields, told, record })
+    Some(Settings { url: url?, app, fields, told })
 }
 
 /// As it stands in the integration; it is only sent back.

@@ -31,9 +31,10 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         at: word(&mut own, faults, "at"),
         until: word(&mut own, faults, "until"),
         counter: word(&mut own, faults, "counter"),
-        how: word(&mut own, faults, "how"),
         void: word(&mut own, faults, "void"),
     };
+    // Where version 0.3.0 had it.
+    let how = word(&mut own, faults, "how");
     own.close(faults);
     if visit_type_id.is_some() && visit.at.is_none() {
         let what = "needs the field of the visit's time; name it as at in [crm.bitrix24.visit]";
@@ -46,7 +47,8 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
         ..ContactFields::default()
     };
     let fields = contact_fields(section, faults, defaults);
-    let (told, record) = (told_fields(section, faults), record_fields(section, faults));
+    let (told, mut record) = (told_fields(section, faults), record_fields(section, faults));
+    record.how = record.how.or(how);
     let oauth_url = oauth_url.unwrap_or_else(|| OAUTH.to_owned());
     Some(Settings { url: url?, client_id, oauth_url, visit_type_id, visit, device_type_id, fields, told, record })
 }
