@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::identity::is_live;
+use super::identity::{family, is_live};
 use super::link::{look_at_keys_again, note_key};
 use super::{Company, Courier, LinkBook, LinkError, SOME, marking};
 use crate::crm::{Contact, ContactId, Failure, FailureClass};
@@ -121,7 +121,7 @@ impl Courier {
         let kept = KeptCard {
             given: name(&contact.given),
             patronymic: name(&contact.patronymic),
-            family: name(&contact.family),
+            family: name(&family(contact).map(str::to_owned)),
             tier: contact.tier.clone(),
             notes: contact.notes.clone(),
             card: CrmCard {

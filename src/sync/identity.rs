@@ -49,6 +49,11 @@ fn ids(contacts: &[&Contact]) -> Vec<String> {
 
 /// The name under which a customer enrolled, and the contact's.
 pub fn compare(name: &PersonName, contact: &Contact) -> Agreement {
-    let (given, patronymic, family) = (contact.given.as_deref(), contact.patronymic.as_deref(), contact.family.as_deref());
+    let (given, patronymic, family) = (contact.given.as_deref(), contact.patronymic.as_deref(), family(contact));
     agree_with(name, Written { given, patronymic, family })
+}
+
+/// The contact's family name. Where a CRM wants one of everybody, who has none bears the given name twice.
+pub(super) fn family(contact: &Contact) -> Option<&str> {
+    contact.family.as_deref().filter(|family| contact.given.as_deref() != Some(family))
 }
