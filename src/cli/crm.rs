@@ -59,6 +59,9 @@ Examples:
         /// The CRM's id of the contact
         contact: Option<String>,
     },
+    /// Make the fields that Snova can fill in the CRM, or say how the administrator makes them
+    #[command(after_help = "Examples:\n  snova crm prepare")]
+    Prepare,
     /// Forget which contact a customer is: they are looked for anew
     #[command(after_help = "Examples:\n  snova crm unlink 0193…")]
     Unlink { customer: CustomerId },
@@ -67,6 +70,7 @@ Examples:
 pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
     match args.command {
         CrmCommand::Probe => probe(config),
+        CrmCommand::Prepare => prepare(config),
         CrmCommand::Secret { name, remove } => secret(name.as_deref(), remove, config),
         CrmCommand::Link { customer, contact } => link(customer, contact, config),
         CrmCommand::Unlink { customer } => {
@@ -106,8 +110,18 @@ fn probe(config: &Config) -> Result<Outcome> {
         let of_beacon = wait_for(beacon.probe())?.into_iter();
         findings.extend(of_beacon.map(|found| Finding { what: format!("heartbeat_url: {}", found.what), ..found }));
     }
+    Ok(print(&findings))
+}
+
+fn prepare(config: &Config) -> Result<Outcome> {
+    let store = super::existing_store(config)?;
+    let mut connector = config.crm.open(&tools(store))?.context("no CRM is configured; set kind in [crm]")?;
+    Ok(print(&wait_for(connector.prepare())?))
+}
+
+fn print(findings: &[Finding]) -> Outcome {
     let mut outcome = Outcome::Done;
-    for finding in &findings {
+    for finding in findings {
         let (mark, weight) = match finding.verdict {
             Verdict::Good => ("good   ", Outcome::Done),
             Verdict::Warning => ("warning", Outcome::Warnings),
@@ -117,7 +131,7 @@ fn probe(config: &Config) -> Result<Outcome> {
         let remedy = if finding.remedy.is_empty() { String::new() } else { format!(": {}", finding.remedy) };
         out::line(format_args!("{mark}  {}{remedy}", finding.what));
     }
-    Ok(outcome)
+    outcome
 }
 
 fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> {

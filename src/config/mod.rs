@@ -285,6 +285,7 @@ impl Default for Crm {
             http: HttpSettings::default(),
             create_contacts: false,
             names_from_crm: true,
+            tells: false,
             grace: Duration::from_secs(300),
             pull_every: Duration::from_secs(900),
             heartbeat_every: Duration::from_secs(300),

@@ -14,7 +14,7 @@ pub mod webhook;
 use odata::{creatio, dynamics};
 use sugar::{sugarcrm, suitecrm};
 
-use crate::crm::{CrmConnector, CrmSettings, Failure, Tools};
+use crate::crm::{CrmConnector, CrmSettings, Failure, ToldFields, Tools};
 
 /// Everything of `[crm]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,20 @@ impl Vendor {
             Self::Webhook(own) => &own.url,
         };
         format!("{} {url}", self.as_str())
+    }
+
+    /// What the CRM calls the values that are written on a contact, where it has contacts.
+    pub fn told(&self) -> Option<&ToldFields> {
+        Some(match self {
+            Self::None | Self::Webhook(_) => return None,
+            Self::AmoCrm(own) => &own.told,
+            Self::Bitrix24(own) => &own.told,
+            Self::Creatio(own) => &own.told,
+            Self::Dynamics(own) => &own.told,
+            Self::Salesforce(own) => &own.told,
+            Self::SugarCrm(own) => &own.told,
+            Self::SuiteCrm(own) => &own.told,
+        })
     }
 
     fn secret_names(&self) -> &'static [&'static str] {

@@ -64,6 +64,7 @@ pub(super) fn crm(mut section: Section, faults: &mut Faults, device: &Device) ->
         identity: vendor.identity(),
         http,
         create_contacts: section.flag(faults, "create_contacts", default.create_contacts),
+        tells: vendor.told().is_some_and(|told| !told.is_empty()),
         names_from_crm: section.flag(faults, "names_from_crm", default.names_from_crm),
         grace: seconds(&mut section, faults, "grace_s", default.grace, 0..=86_400),
         pull_every: seconds(&mut section, faults, "pull_s", default.pull_every, 0..=604_800),
