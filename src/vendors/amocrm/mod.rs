@@ -5,6 +5,7 @@
 
 mod notes;
 mod probe;
+pub mod settings;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,6 +6,7 @@
 mod contacts;
 mod names;
 mod probe;
+pub mod settings;
 mod visits;
 mod wire;
 

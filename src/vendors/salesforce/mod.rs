@@ -4,6 +4,7 @@
 //! answers 200 with errors inside, and is safe to repeat: the second time the same rows are updated.
 
 mod probe;
+pub mod settings;
 mod wire;
 
 use std::time::Duration;
