@@ -44,8 +44,12 @@ const ALIKE: [(char, char); 13] = [
 
 impl Word {
     pub fn new(raw: &str) -> Self {
-        let mut plain: Vec<char> =
-            raw.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).filter(|c| c.is_alphabetic()).collect();
+        let mut plain: Vec<char> = raw
+            .nfkd()
+            .filter(|c| !is_combining_mark(*c))
+            .flat_map(char::to_lowercase)
+            .filter(|c| c.is_alphabetic())
+            .collect();
         let cyrillic = plain.iter().any(|c| is_cyrillic(*c));
         if cyrillic {
             for letter in &mut plain {

@@ -13,7 +13,7 @@ use super::rows::{customer_id, key, micros, time, uuid};
 use super::targets::TargetId;
 use super::tombstone::{self, Tombstone};
 use super::visits::{self, Visit};
-use super::{Store, StoreError, held, links};
+use super::{Store, StoreError, held, links, told};
 use crate::clock::{Days, Trust};
 use crate::customer::{CustomerId, VisitId};
 
@@ -295,6 +295,7 @@ fn conclude(tx: &Transaction<'_>, target: TargetId, event: Uuid, conclusion: &Co
         Conclusion::Done(record) => {
             let done = "state = 'done', sealed = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL";
             set(done, &[])?;
+            told::changed(tx, target, event)?;
             match about {
                 Some(about) => ledger::void(tx, target, Uuid::from_bytes(about)),
                 None if kind == "visit" => ledger::there(tx, target, event, record.as_deref()),

@@ -184,6 +184,9 @@ CREATE TABLE crm_links (
     about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),

@@ -262,6 +262,9 @@ impl Courier {
             return Ok(());
         }
         let gone = Forgotten { key: claimed.event, customer: claimed.customer, visits };
+        if let Some(contact) = of_contact {
+            self.tell_without(&ContactId(contact.to_owned()), &gone).await?;
+        }
         self.parts.connector.forget(&gone).await?;
         if self.manners.needs_contact && known {
             marking::remove(&mut *self.parts.connector, claimed.customer, None).await?;

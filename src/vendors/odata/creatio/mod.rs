@@ -6,6 +6,7 @@
 
 mod login;
 mod probe;
+pub mod settings;
 mod visits;
 mod wire;
 

@@ -7,6 +7,7 @@
 mod batch;
 mod changes;
 mod probe;
+pub mod settings;
 mod visits;
 mod wire;
 
