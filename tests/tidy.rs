@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("crm", "clock customer face i18n"),
     ("vendors", "clock crm customer i18n"),
     ("pipeline", "clock customer face gallery track vision"),
-    ("store", "clock customer face i18n vault"),
+    ("store", "clock customer face i18n names vault"),
     ("enrolment", "clock customer face gallery i18n store vision"),
     ("eval", "customer face gallery vision"),
     ("greeter", "camera clock customer face greeting i18n store trouble visit"),
