@@ -10,13 +10,9 @@ use std::time::Duration;
 use crm::bench::Bench;
 use crm::creatio::{FakeCreatio, USER};
 use crm::server::Hits;
-use crm::{FakeContact, Fault, POISON_TILL};
+use crm::{FakeContact, Fault};
 use snova::clock::Clock;
-use snova::crm::{
-    ConsentWord, ContactId, Creation, FailureClass, Forgotten, Greeting, Heartbeat, Mark, NewContact, Receipt, Seek,
-    SentVisit, Told, Verdict, VisitRecord,
-};
-use snova::customer::CustomerId;
+use snova::crm::{FailureClass, Seek, Verdict, VisitRecord};
 
 async fn site() -> Bench {
     Bench::of(crm::vendor("creatio")).await
@@ -50,10 +46,6 @@ fn ivan() -> FakeContact {
 
 fn add(bench: &Bench, contact: FakeContact) -> String {
     bench.server.crm.lock().unwrap().add_contact(contact, bench.clock.wall().at)
-}
-
-fn sent(visit: &VisitRecord) -> SentVisit {
-    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.opened_at.at }
 }
 
 #[tokio::test]
@@ -208,4 +200,28 @@ async fn the_probe_names_a_column_that_is_missing() {
     assert_eq!((of("UsrNobody"), of("UsrRank"), of("UsrOffer")), (Verdict::Missing, Verdict::Warning, Verdict::Good));
     let sought = bench.connector.find(&Seek::Email("i@x.ru".to_owned())).await.unwrap_err();
     assert_eq!(sought.class, FailureClass::TenantBlocked);
+}
+
+#[tokio::test]
+async fn a_strict_server_gets_the_plain_form_and_is_asked_in_the_other_one_only_once() {
+    let (mut bench, _) = site_with(|fake| fake.strict = true, |config| config).await;
+    let contact = add(&bench, ivan());
+    for _ in 0..2 {
+        assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
+    }
+    let asked = bench.server.asked();
+    let verbose = asked.iter().filter(|asked| asked.text().contains("odata=verbose")).count();
+    let batches = asked.iter().filter(|asked| asked.path.ends_with("/$batch")).count();
+    assert_eq!((verbose, batches), (1, 3));
+    assert_eq!(bench.server.crm.lock().unwrap().visits().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_a_rows_form_is_refused_names_no_contact_and_stops_the_road() {
+    let (mut bench, fake) = site_with(|_| {}, |config| config).await;
+    let contact = add(&bench, ivan());
+    fake.lock().unwrap().refuses = Some((405, "The requested resource does not support http method."));
+    let refused = bench.connector.record(&[bench.visit(&contact)]).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(refused.class, FailureClass::TenantBlocked);
+    assert!(refused.said().contains("HTTP 405") && !refused.said().contains("contact"), "{refused}");
 }

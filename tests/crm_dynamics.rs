@@ -11,13 +11,9 @@ use std::time::Duration;
 use crm::bench::Bench;
 use crm::dynamics::FakeDynamics;
 use crm::server::Hits;
-use crm::{FakeContact, FakeCrm, Fault, POISON_TILL};
+use crm::{FakeContact, FakeCrm, Fault};
 use snova::clock::Clock;
-use snova::crm::{
-    ConsentWord, ContactId, Creation, FailureClass, Forgotten, Greeting, Heartbeat, Mark, NewContact, Receipt, Seek,
-    SentVisit, Told, Verdict, VisitRecord,
-};
-use snova::customer::CustomerId;
+use snova::crm::{ContactId, FailureClass, Seek, SentVisit, Verdict, VisitRecord};
 
 async fn org() -> Bench {
     Bench::of(crm::vendor("dynamics")).await
@@ -33,10 +29,6 @@ async fn org_with(
     let fake = Arc::new(Mutex::new(fake));
     let bench = Bench::with(Arc::clone(&fake) as Arc<Mutex<dyn FakeCrm>>, change).await;
     (bench, fake)
-}
-
-fn own_table(config: String) -> String {
-    format!("{config}[crm.dynamics.visit]\ntable = \"new_storevisits\"\n")
 }
 
 fn ivan() -> FakeContact {
@@ -128,8 +120,9 @@ async fn a_visit_of_a_contact_that_is_gone_is_said_so_and_a_missing_table_stops_
     ] {
         let (mut bench, _) = org_with(|_| {}, |config| format!("{config}[crm.dynamics.visit]\n{wrong}\n")).await;
         let contact = add(&bench, ivan());
-        let rows = bench.connector.record(&[bench.visit(&contact)]).await.unwrap();
-        assert_eq!(rows[0].as_ref().unwrap_err().class, FailureClass::TenantBlocked, "{wrong}");
+        let rows = bench.connector.record(&[bench.visit(&contact)]).await;
+        let refused = rows.map_or_else(|failure| failure, |mut rows| rows.remove(0).unwrap_err());
+        assert_eq!(refused.class, FailureClass::TenantBlocked, "{wrong}");
         let findings = bench.connector.probe().await;
         assert!(findings.iter().any(|finding| finding.verdict == Verdict::Missing), "{wrong}");
     }
@@ -179,13 +172,18 @@ async fn changes_are_tracked_with_deletions_and_an_old_link_begins_anew() {
     let changed = follow(&mut bench, &mut cursor).await;
     assert_eq!(changed.len(), 1);
     assert_eq!(changed[0].tier.as_deref(), Some("gold"));
-    fake.lock().unwrap().delete_contact(&contact);
+    let (loser, survivor) = (add(&bench, ivan()), add(&bench, ivan()));
+    follow(&mut bench, &mut cursor).await;
+    fake.lock().unwrap().merge_contacts(&loser, &survivor, now);
+    let merged = follow(&mut bench, &mut cursor).await.remove(0);
+    assert_eq!((merged.id, merged.deleted, merged.master), (loser, true, Some(ContactId(survivor))));
+    fake.lock().unwrap().bin_contact(&contact, now);
     let deleted = follow(&mut bench, &mut cursor).await;
     assert_eq!((deleted[0].id.as_str(), deleted[0].deleted), (contact.as_str(), true));
     bench.clock.advance(Duration::from_secs(8 * 86_400));
     assert!(follow(&mut bench, &mut cursor).await.is_empty());
     assert_eq!(cursor, "", "all is read anew");
-    assert_eq!(follow(&mut bench, &mut cursor).await.len(), 1100);
+    assert_eq!(follow(&mut bench, &mut cursor).await.len(), 1102);
 }
 
 #[tokio::test]
@@ -237,4 +235,45 @@ async fn an_expired_token_is_renewed_a_wrong_secret_is_said_and_the_limit_is_kep
     let refused = bench.connector.record(&[visit]).await.unwrap_err();
     assert_eq!(refused.class, FailureClass::Auth);
     assert!(refused.said().contains("invalid_client"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_refused_header_is_named_and_stops_the_road_instead_of_killing_one_visit_after_the_other() {
+    let (mut bench, fake) = org_with(|fake| fake.refuses_header = Some("if-none-match"), |config| config).await;
+    let contact = add(&bench, ivan());
+    let visit = bench.visit(&contact);
+    let refused = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(refused.class, FailureClass::TenantBlocked);
+    assert!(refused.said().contains("refuses the header If-None-Match"), "{refused}");
+    fake.lock().unwrap().refuses_header = None;
+    // One that is dropped on the way makes an upsert an update, which finds nothing.
+    fake.lock().unwrap().only_updates = true;
+    let refused = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(refused.class, FailureClass::TenantBlocked);
+    assert!(refused.said().contains("though the contact is there"), "{refused}");
+    fake.lock().unwrap().only_updates = false;
+    assert!(bench.connector.record(&[visit]).await.unwrap()[0].is_ok());
+}
+
+#[tokio::test]
+async fn where_rows_may_not_be_given_away_visits_are_the_apps_own() {
+    let (mut bench, fake) = org_with(|fake| fake.keeps_owners = true, |config| config).await;
+    let contact = add(&bench, ivan());
+    for _ in 0..2 {
+        assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
+    }
+    assert_eq!(fake.lock().unwrap().visits().len(), 2);
+    let given = bench.server.asked().iter().filter(|asked| asked.text().contains("ownerid_task@odata.bind")).count();
+    assert_eq!(given, 1, "it is tried once");
+}
+
+#[tokio::test]
+async fn columns_that_may_not_be_made_are_named_with_what_they_hold() {
+    let (mut bench, _) = org_with(|fake| fake.may_customise = false, |config| config).await;
+    let findings = bench.connector.prepare().await;
+    let of = |name: &str| findings.iter().find(|finding| finding.what.contains(name)).unwrap();
+    let late = of("new_snovalatesince");
+    assert_eq!(late.verdict, Verdict::Warning);
+    assert!(late.remedy.contains("a date ") && late.remedy.contains("rights"), "{late:?}");
+    assert!(of("new_snovasum").remedy.contains("two places"));
 }

@@ -154,12 +154,10 @@ impl<D: Dialect> OData<D> {
         loop {
             let plain = self.plain;
             let reply = self.call(|base| D::batch(base, parts, plain)).await?;
-            let refused_whole = matches!(reply.status, 406 | 415);
-            let answers = match wire::failure(self.vendor(), &reply, &*self.tools.clock) {
-                Some(_) if refused_whole && !plain => Vec::new(),
-                Some(failure) => return Err(failure),
-                None => D::answers(&reply, parts.len())?,
-            };
+            if let Some(failure) = wire::failure(self.vendor(), &reply, &*self.tools.clock) {
+                return Err(failure);
+            }
+            let answers = D::answers(&reply, parts.len())?;
             if answers.iter().flatten().any(|answer| answer.status == 429) {
                 self.http.slow_down();
             }

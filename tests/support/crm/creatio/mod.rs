@@ -129,6 +129,8 @@ pub struct FakeCreatio {
     pub most_per_second: usize,
     /// Parts of a batch in the verbose form that the vendor's pages show are refused, as a strict server does.
     pub strict: bool,
+    /// What every insert of an activity is refused with.
+    pub refuses: Option<(u16, &'static str)>,
     described: Tables,
     demands_field: bool,
     right_taken: bool,
@@ -169,6 +171,7 @@ impl Default for FakeCreatio {
             drops_contact: false,
             most_per_second: 40,
             strict: false,
+            refuses: None,
             described: Tables::of(ENTITIES),
             demands_field: false,
             right_taken: false,

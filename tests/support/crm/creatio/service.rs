@@ -275,6 +275,9 @@ impl FakeCreatio {
                 "Current user does not have sufficient permissions to run the operation on the Activity object.";
             return Some(exception(500, "System.Security.SecurityException", message));
         }
+        if let Some((status, message)) = self.refuses {
+            return Some(error(status, message));
+        }
         self.demands_field.then(|| error(400, "A value of the column UsrRegion is required."))
     }
 

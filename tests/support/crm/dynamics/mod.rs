@@ -176,6 +176,8 @@ pub struct FakeDynamics {
     pub loses_completion: bool,
     /// A header that what stands before the environment refuses.
     pub refuses_header: Option<&'static str>,
+    /// `PATCH` makes no rows, as where a header of it is dropped on the way.
+    pub only_updates: bool,
     /// Rows may not be given to others.
     pub keeps_owners: bool,
     /// The right to make columns.
@@ -211,6 +213,7 @@ impl Default for FakeDynamics {
             strict_transitions: false,
             loses_completion: false,
             refuses_header: None,
+            only_updates: false,
             keeps_owners: false,
             may_customise: true,
             described: Tables::of(ENTITIES),

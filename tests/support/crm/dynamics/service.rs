@@ -393,6 +393,7 @@ impl FakeDynamics {
         match (asked.header("if-match"), asked.header("if-none-match"), at) {
             (_, Some("*"), Some(_)) => return error(412, "", "A record with matching key values already exists."),
             (Some(_), _, None) => return Self::absent(entity, column, value),
+            (None, _, None) if self.only_updates => return Self::absent(entity, column, value),
             (Some(wanted), _, Some(at)) if wanted != "*" && wanted != etag(at) => {
                 return error(412, "0x80060882", "The version of the existing record doesn't match.");
             }
