@@ -147,10 +147,12 @@ pub(super) async fn prepare(account: &mut AmoCrm) -> Vec<Finding> {
         let (finding, number) = one(account, &there, field).await;
         found.push(finding);
         let named = if field.code == "MARK" { &mut of_mark } else { &mut of_told };
+        // What the configuration says already need not be pasted.
+        let number = number.filter(|number| field.name != Some(number));
         named.extend(number.map(|number| (field.key, number)));
     }
     found.push(Finding::good("visits are notes, which have no fields: what is counted and filtered is the contact's"));
-    let paste = [fields::section("crm.amocrm.fields", &of_mark), fields::section("crm.amocrm.told", &of_told)].join("\n");
-    found.push(Finding { remedy: paste, ..Finding::good("the configuration of what is to be written; leave out what is not") });
+    let sections = [fields::section("crm.amocrm.fields", &of_mark), fields::section("crm.amocrm.told", &of_told)];
+    found.push(fields::to_paste(&sections));
     found
 }
