@@ -98,7 +98,8 @@ impl Prepared {
             let (what, is_there) = (format!("the field {name} of {of} ({})", field.key), after.spelled(name).is_some());
             let made = if known.spelled(name).is_some() { "" } else { ", made" };
             if is_there {
-                named.push((field.key, name.clone()));
+                // What the configuration says already need not be pasted.
+                named.extend(field.name.is_none().then(|| (field.key, name.clone())));
                 self.found.push(Finding::good(format!("{what}{made}")));
                 continue;
             }
@@ -123,9 +124,7 @@ pub(super) async fn prepare(portal: &mut Bitrix24) -> Vec<Finding> {
         return prepared.found;
     }
     (portal.card_names, portal.visit_names) = (None, None);
-    let paste: Vec<String> = prepared.sections.into_iter().filter(|section| !section.is_empty()).collect();
-    let what = "the configuration of what is to be written; leave out what is not";
-    prepared.found.push(Finding { remedy: paste.join("\n"), ..Finding::good(what) });
+    prepared.found.push(fields::to_paste(&prepared.sections));
     prepared.found
 }
 
