@@ -27,11 +27,13 @@ pub use failure::{Failure, FailureClass};
 pub use http::{Http, HttpSettings, Reply, Request, quoted_path};
 pub use mark::Mark;
 pub use record::{
-    Forgotten, Greeting, Heartbeat, MUCH_SKEW, Receipt, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
+    Forgotten, Greeting, Heartbeat, MUCH_SKEW, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
 };
 pub use settings::{ContactFields, CrmSettings, RecordFields, ToldFields};
 pub use timer::{SystemTimer, Timer};
 pub use token::Token;
+
+pub use crate::customer::Receipt;
 
 use crate::clock::Clock;
 

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::error::Fault;
 use super::outbox::NOT_THERE;
 use super::rows::{micros, time};
-use super::{Store, StoreError};
+use super::{Store, StoreError, amendments};
 
 /// A CRM that was configured at one time or is now. It means something to this store alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,7 @@ impl Store {
             )?;
             tx.execute("UPDATE crm_links SET sealed = NULL, as_of = NULL WHERE target = ?1", params![before])?;
             move_untried(tx, TargetId(before), now)?;
+            amendments::leave(tx, TargetId(before))?;
             Ok(now)
         })
     }

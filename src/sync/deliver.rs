@@ -1,4 +1,4 @@
-//! Claimed events on their way: visits in batches, bisected when one of them is refused; takings back and erasures.
+//! Claimed events on their way: visits in batches, bisected when one of them is refused; takings back, amendments and erasures.
 //!
 //! Which events come next, and in which order, is the store's `claim`.
 
@@ -7,8 +7,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Courier, later, marking};
-use crate::crm::{ContactId, Failure, FailureClass, Forgotten, RecordId, SentVisit, VisitRecord};
-use crate::store::{Claimed, Conclusion, SentRecord, StoreError, Task, Tombstone, Visit};
+use crate::crm::{ContactId, Failure, FailureClass, Forgotten, Greeting, RecordId, SentVisit, VisitRecord};
+use crate::store::{Claimed, Conclusion, SentRecord, StoreError, Task, Tombstone, Visit, VisitVerdict};
 
 /// A visit that fails so often by itself, while others get through, is given up.
 const MOST_ATTEMPTS: u32 = 30;
@@ -29,6 +29,12 @@ impl Courier {
                     let sent = sent_visit(sent, claimed.contact.as_deref());
                     let outcome = self.parts.connector.void(&sent).await;
                     self.conclude_one(&claimed, outcome, "void")?;
+                }
+                Task::Amend(visit, sent) => {
+                    let sent = sent_visit(sent, claimed.contact.as_deref());
+                    let record = VisitRecord { key: sent.key, ..self.parcel(&claimed, visit).record };
+                    let outcome = self.parts.connector.amend(&record, &sent).await;
+                    self.conclude_one(&claimed, outcome, "amended")?;
                 }
                 Task::Erasure(tombstone) => {
                     let outcome = self.forget(&claimed, tombstone).await;
@@ -318,6 +324,15 @@ fn sent_visit(sent: &SentRecord, of_customer: Option<&str>) -> SentVisit {
     }
 }
 
+/// What the cashier's answer says of the greeting.
+fn greeting_of(verdict: VisitVerdict) -> Option<Greeting> {
+    match verdict {
+        VisitVerdict::Unanswered | VisitVerdict::Rejected => None,
+        VisitVerdict::Confirmed => Some(Greeting::Right),
+        VisitVerdict::Other => Some(Greeting::Wrong),
+    }
+}
+
 /// The facts of a visit for the CRM.
 fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str, box_id: Uuid) -> VisitRecord {
     let record = &visit.record;
@@ -331,9 +346,9 @@ fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str, b
         opened_at: record.opened_at,
         closed_at: visit.closed_at.unwrap_or(record.opened_at),
         how: record.how,
-        greeting: None,
-        served_by: None,
-        receipt: None,
+        greeting: greeting_of(visit.verdict),
+        served_by: visit.served_by.clone(),
+        receipt: visit.receipt.clone(),
         skew: None,
         tried_at: claimed.tried_at,
     }
@@ -346,7 +361,7 @@ pub fn about_to_be_sent(claimed: &[Claimed], shop: &str, box_id: Uuid) -> Vec<Vi
             let contact = ContactId(claimed.contact.clone().unwrap_or_else(|| "(not found yet)".to_owned()));
             Some(record_of(claimed, visit, contact, shop, box_id))
         }
-        Task::Void(_) | Task::Erasure(_) => None,
+        Task::Void(_) | Task::Amend(..) | Task::Erasure(_) => None,
     });
     visits.collect()
 }
