@@ -86,7 +86,7 @@ pub(super) fn connector(config: &Config, store: &Arc<Store>) -> Result<Box<dyn C
 
 fn tools(store: Option<Arc<Store>>) -> Tools {
     let secrets: Arc<dyn Secrets> = Arc::new(StoreSecrets(store));
-    Tools { clock: super::system_clock(), timer: Arc::new(SystemTimer), secrets }
+    Tools { clock: super::system_clock(), timer: Arc::new(SystemTimer), secrets, server_clock: Arc::default() }
 }
 
 /// One thread is enough for one conversation.

@@ -10,6 +10,7 @@ mod mark;
 pub mod named;
 mod record;
 pub mod refresh;
+mod server_clock;
 mod settings;
 mod timer;
 mod token;
@@ -29,6 +30,7 @@ pub use mark::Mark;
 pub use record::{
     Forgotten, Greeting, Heartbeat, MUCH_SKEW, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
 };
+pub use server_clock::ServerClock;
 pub use settings::{ContactFields, CrmSettings, RecordFields, ToldFields};
 pub use timer::{SystemTimer, Timer};
 pub use token::Token;
@@ -43,6 +45,8 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     pub timer: Arc<dyn Timer>,
     pub secrets: Arc<dyn Secrets>,
+    /// What the CRM's clock says: its connector's [`Http`] sets it.
+    pub server_clock: Arc<ServerClock>,
 }
 
 /// Tokens, passwords and keys by name, kept sealed. Two implementations: the store's, and a test's memory.

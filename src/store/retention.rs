@@ -36,8 +36,7 @@ impl Store {
             let retired = tx.execute(&sql, params![micros(before), limit(most)])?;
             keep_sums(tx)?;
             tx.execute_batch(
-                "DELETE FROM records WHERE state = 'absent' AND key IN (SELECT id FROM facts WHERE visit IN (SELECT id FROM retired));
-                 DELETE FROM deliveries WHERE fact IN (SELECT seq FROM facts WHERE visit IN (SELECT id FROM retired));
+                "DELETE FROM deliveries WHERE fact IN (SELECT seq FROM facts WHERE visit IN (SELECT id FROM retired));
                  DELETE FROM facts WHERE visit IN (SELECT id FROM retired);
                  DELETE FROM visits WHERE id IN (SELECT id FROM retired);
                  DELETE FROM retired;",

@@ -98,7 +98,9 @@ CREATE TABLE targets (
     blocked_until INTEGER,
     error_class   TEXT,
     error         TEXT,
-    wakes         INTEGER NOT NULL DEFAULT 0
+    wakes         INTEGER NOT NULL DEFAULT 0,
+    taken         INTEGER NOT NULL DEFAULT 0, -- visits that it ever took
+    refused       INTEGER NOT NULL DEFAULT 0  -- refusals since it last took one
 ) STRICT;
 CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 
@@ -122,7 +124,8 @@ CREATE INDEX facts_of_visit ON facts (visit);
 
 -- A fact on its way to a target. new: to be sent (attempts > 0: was tried, may have arrived) · held: its customer's
 -- consent does not cover it now · sending: a request is or was under way, in doubt after a restart · done: the target
--- confirmed it · dead: given up; refused as poison it is not there · withdrawn: not to be sent any more.
+-- confirmed it · dead: given up · withdrawn: not to be sent any more. A suspect is new, was refused, and `suspect_since`
+-- says how many visits its target had taken then: it is given up only once the target has taken more.
 CREATE TABLE deliveries (
     fact               INTEGER NOT NULL REFERENCES facts (seq),
     target             INTEGER NOT NULL REFERENCES targets (id),
@@ -133,26 +136,31 @@ CREATE TABLE deliveries (
     not_before         INTEGER, -- not tried again before
     last_error_class   TEXT,
     last_error         TEXT,    -- in our words, without anything personal
+    suspect_since      INTEGER,
     sealed             BLOB,    -- of an erasure, until it is done: the contact and the records that this target must forget
     PRIMARY KEY (fact, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_by_state ON deliveries (target, state, fact);
+CREATE INDEX deliveries_suspect ON deliveries (target, attempts, fact) WHERE suspect_since NOT NULL;
 
 CREATE VIEW outbox AS
     SELECT f.seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
-           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.sealed
+           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.suspect_since, d.sealed
     FROM deliveries d JOIN facts f ON f.seq = d.fact;
 
 -- The ledger: what each target has of a customer, or may have. It outlives the visit; an erasure takes it along.
--- perhaps: sent, and not answered · there · absent: the target refused it · void: it stands there as taken back.
+-- perhaps: sent, and not confirmed, whatever was answered · there · void: it stands there as taken back.
 CREATE TABLE records (
     key        BLOB NOT NULL CHECK (length(key) = 16), -- the fact under whose id it was sent
     target     INTEGER NOT NULL REFERENCES targets (id),
     customer   BLOB NOT NULL CHECK (length(customer) = 16),
-    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'absent', 'void')),
+    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'void')),
     record     TEXT,             -- the target's own id of it
-    contact    TEXT,             -- the contact it was written for
-    written_at INTEGER NOT NULL, -- the record is not older
+    contact    TEXT,             -- the contact it was last written for
+    elders     TEXT,             -- those it was written for before, a line each: without an answer it may stand there
+    written_at INTEGER NOT NULL, -- the record is not older, by the box's clock
+    tried_at   INTEGER NOT NULL, -- when the last try began, by the box's clock
+    server_at  INTEGER,          -- when the first one began, by the target's clock, if that was known
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX records_of_customer ON records (customer);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::Fault;
+use super::lane::{self, Lane};
 use super::outbox::NOT_THERE;
 use super::rows::{micros, time};
 use super::{Store, StoreError, amendments};
@@ -27,6 +28,7 @@ pub struct SyncState {
     pub wakes: u64,
     /// Customers with waiting visits and no contact.
     pub unlinked: u64,
+    pub lane: Lane,
 }
 
 const UNREADABLE: Fault = Fault::Row("what delivery remembers is not what this Snova writes");
@@ -56,7 +58,7 @@ impl Store {
             tx.execute(
                 "INSERT INTO targets (identity, state) VALUES (?1, 'current')
                  ON CONFLICT (identity) DO UPDATE SET state = 'current', cursor = '', pulled_at = NULL,
-                 failing_since = NULL, blocked_until = NULL, error_class = NULL, error = NULL",
+                 failing_since = NULL, blocked_until = NULL, error_class = NULL, error = NULL, refused = 0",
                 params![identity],
             )?;
             let now = of_identity(tx, identity)?.ok_or(UNREADABLE)?;
@@ -149,19 +151,21 @@ pub(super) fn of_identity(tx: &Transaction<'_>, identity: &str) -> Result<Option
 
 pub(super) fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
     tx.execute("UPDATE targets SET blocked_until = NULL, wakes = wakes + 1 WHERE state = 'current'", [])?;
+    let suspects = format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
+    tx.execute(&suspects, [])?;
     Ok(())
 }
 
-/// What no CRM can have goes to the other one, as if it had never been meant for this.
+/// What no CRM can have goes to the other one, as if it had never been meant for this. So does what this one refused: the
+/// ledger remembers that it may have it nevertheless.
 fn move_untried(tx: &Transaction<'_>, from: TargetId, to: TargetId) -> Result<(), Fault> {
     let untried = format!(
-        "target = ?1 AND {NOT_THERE} AND EXISTS (SELECT 1 FROM facts WHERE seq = deliveries.fact AND kind = 'visit')"
+        "target = ?1 AND ({NOT_THERE} OR suspect_since NOT NULL OR state = 'dead' AND last_error_class = 'poison')
+         AND EXISTS (SELECT 1 FROM facts WHERE seq = deliveries.fact AND kind = 'visit')"
     );
-    let refused = "DELETE FROM records WHERE target = ?1 AND state = 'absent'";
-    tx.execute(refused, params![from.0])?;
     let sql = format!(
         "UPDATE deliveries SET target = ?2, state = iif(state = 'dead', 'new', state), attempts = 0, first_attempt_at = NULL,
-         attempt_started_at = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL WHERE {untried}"
+         attempt_started_at = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL, suspect_since = NULL WHERE {untried}"
     );
     tx.execute(&sql, params![from.0, to.0])?;
     Ok(())
@@ -170,7 +174,8 @@ fn move_untried(tx: &Transaction<'_>, from: TargetId, to: TargetId) -> Result<()
 fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
     let unlinked: i64 = tx
         .prepare_cached(
-            "SELECT count(DISTINCT o.customer) FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
+            "SELECT count(DISTINCT o.customer)
+             FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
              WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear')",
         )?
         .query_row(params![target.0], |row| row.get(0))?;
@@ -189,5 +194,6 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
         error: row.get(5)?,
         wakes: row.get::<_, i64>(6)?.unsigned_abs(),
         unlinked: unlinked.unsigned_abs(),
+        lane: lane::of(tx, target)?,
     })
 }
