@@ -62,7 +62,7 @@ const CONFINED: &[(&str, &str)] = &[
     ("axum", "web"),
     ("reqwest", "crm"),
     ("rustls", "crm"),
-    ("percent_encoding", "crm"),
+    ("percent_encoding", "crm web"),
     ("async_trait", "crm sync"),
     ("hyper", "camera web"),
     ("hyper_util", "camera web"),

@@ -177,6 +177,7 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
         match &claimed.task {
             Task::Visit(_) => {}
             Task::Void(sent) => out::line(format_args!("would mark the visit {} as void\n", sent.key)),
+            Task::Amend(_, sent) => out::line(format_args!("would rewrite the visit {} by what is known now\n", sent.key)),
             Task::Erasure(gone) => out::line(format_args!(
                 "would make the CRM forget customer {}: {} visits{}\n",
                 claimed.customer,

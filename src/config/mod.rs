@@ -107,6 +107,8 @@ pub struct Visit {
     pub merge: Duration,
     /// Who gave a card or phone stays on the screen this long without being seen.
     pub card_hold: Duration,
+    /// Whether the point of sale may say who serves at a counter, for visits to bear it.
+    pub served_by: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -320,6 +322,7 @@ impl Default for Visit {
             absence: Duration::from_millis(2_500),
             merge: Duration::from_secs(300),
             card_hold: Duration::from_secs(120),
+            served_by: false,
         }
     }
 }

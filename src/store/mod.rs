@@ -5,11 +5,13 @@
 //! templates are not here. All calls block: run them off the async runtime's threads.
 
 mod account;
+mod amendments;
 mod canary;
 mod connection;
 mod consents;
 pub mod copies;
 mod customers;
+mod day;
 mod debts;
 mod delivery;
 mod erasure;
@@ -25,6 +27,7 @@ mod letters;
 mod links;
 mod main_file;
 mod outbox;
+mod receipts;
 mod retention;
 mod roster;
 mod rows;
@@ -52,6 +55,7 @@ pub use account::other_owner;
 pub use canary::KeyState;
 pub use copies::{Copy, set_aside};
 pub use customers::NewCustomer;
+pub use day::{DayVisit, VisitState};
 pub use debts::Debt;
 pub use delivery::{Ask, Claimed, Conclusion, Task};
 pub use erasure::Erasure;
@@ -64,6 +68,7 @@ pub use left::{LeftVisit, SeenAt};
 pub use letters::DeadLetter;
 pub use links::{KeptCard, Link, Unclear, Why};
 pub use outbox::OutboxStatus;
+pub use receipts::Payer;
 pub use roster::{Known, Roster, RosterChange, RosterRead, RosterRow, RosterStamp};
 pub use soundness::UnreadableRow;
 pub use space::free_bytes;
