@@ -10,7 +10,6 @@ mod definitions;
 mod probe;
 pub mod settings;
 
-
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
