@@ -11,6 +11,7 @@ mod deliver;
 mod lane;
 mod link;
 mod marking;
+mod notes;
 mod secrets;
 mod settling;
 mod signs;
@@ -24,6 +25,7 @@ use jiff::tz::TimeZone;
 pub use deliver::about_to_be_sent;
 pub use link::{LinkBook, LinkError, Linked, link_customer};
 pub use marking::add as mark_contact;
+pub use notes::notes;
 pub use secrets::{COMPANY_KEY, StoreSecrets, company_key};
 
 use self::backoff::Backoff;
