@@ -15,9 +15,7 @@ use crate::crm::{Contact, ContactId, CrmSettings};
 use crate::customer::CustomerId;
 use crate::names::Agreement;
 use crate::store::{Link, Store, StoreError, TargetId, Why};
-use crate::sync::{
-    Company, LinkBook, Linked, Marked, compare_names, link_customer, mark_contact, unmark_contacts,
-};
+use crate::sync::{Company, LinkBook, Linked, Marked, compare_names, link_customer, mark_contact, unmark_contacts};
 use crate::vault::CompanyKey;
 
 /// 64 digits, and room for spaces between them.
@@ -80,7 +78,9 @@ pub fn link(args: LinkArgs, config: &Config) -> Result<Outcome> {
     match wait_for(link_customer(book, &mut *connector, &settings, &*clock, customer))?? {
         Linked::Found(id) => out::line(format_args!("customer {customer} is the contact {id}")),
         Linked::Created(id) => out::line(format_args!("customer {customer} was created as the contact {id}")),
-        Linked::Waiting => out::line("a contact is being created just now; the service looks in a minute whether it is the only one"),
+        Linked::Waiting => {
+            out::line("a contact is being created just now; the service looks in a minute whether it is the only one")
+        }
         Linked::Erased => return Err(StoreError::UnknownCustomer(customer).into()),
         Linked::Absent => {
             out::line(format_args!(
@@ -130,7 +130,9 @@ fn link_by_hand(
     store.set_link(target, customer, &Link::Marking(id.0.clone()), now)?;
     let company = Company::of(store)?;
     if let Marked::Full(most) = wait_for(mark_contact(&mut *connector, &found, customer, &company))?? {
-        bail!("the contact {id} has no room for another word of Snova: its field holds {most} characters; make it longer in the CRM");
+        bail!(
+            "the contact {id} has no room for another word of Snova: its field holds {most} characters; make it longer in the CRM"
+        );
     }
     store.set_link(target, customer, &Link::Linked(id.0.clone()), now)?;
     wait_for(unmark_contacts(&mut *connector, customer, Some(&id)))??;
@@ -197,18 +199,28 @@ fn in_words(why: Why, customer: CustomerId) -> String {
     match why {
         Why::Several => format!("several contacts could be them; {by_hand}, or merge them in the CRM"),
         Why::AnotherName => {
-            format!("their phone or e-mail is on a contact of another name; if it is them all the same, {by_hand} --force")
+            format!(
+                "their phone or e-mail is on a contact of another name; if it is them all the same, {by_hand} --force"
+            )
         }
-        Why::CannotSay => format!("the name on the contact does not say whether it is them; {by_hand}, or complete the name there"),
+        Why::CannotSay => {
+            format!("the name on the contact does not say whether it is them; {by_hand}, or complete the name there")
+        }
         Why::AnotherCustomer => {
-            "the contact is another customer of this box: enrolled twice? erase one with `snova customers erase`".to_owned()
+            "the contact is another customer of this box: enrolled twice? erase one with `snova customers erase`"
+                .to_owned()
         }
-        Why::ForeignMark => format!("another program writes into the field of Snova's mark; give Snova a field of its own, or {by_hand}"),
+        Why::ForeignMark => format!(
+            "another program writes into the field of Snova's mark; give Snova a field of its own, or {by_hand}"
+        ),
         Why::MarkFull => "the field of Snova's mark on the contact is full; make it longer in the CRM".to_owned(),
         Why::OtherCompanyKey => {
-            "another store marks contacts under another company key, so nobody is created; see `snova crm company-key`".to_owned()
+            "another store marks contacts under another company key, so nobody is created; see `snova crm company-key`"
+                .to_owned()
         }
-        Why::Refused => "the CRM refuses to mark or create the contact; `snova crm probe` says what is missing".to_owned(),
+        Why::Refused => {
+            "the CRM refuses to mark or create the contact; `snova crm probe` says what is missing".to_owned()
+        }
         Why::Deleted => format!(
             "their contact was deleted in the CRM; erase them here too with `snova customers erase {customer}`, {by_hand}, \
              or create a new one with `snova crm link {customer} --create`"
@@ -217,8 +229,11 @@ fn in_words(why: Why, customer: CustomerId) -> String {
 }
 
 pub fn company_key(args: &CompanyKeyArgs, config: &Config) -> Result<Outcome> {
-    let store = if args.set { super::open_store(config)? } else {
-        super::existing_store(config)?.context("there is no database yet to keep a company key in; start the service once")?
+    let store = if args.set {
+        super::open_store(config)?
+    } else {
+        super::existing_store(config)?
+            .context("there is no database yet to keep a company key in; start the service once")?
     };
     let company = Company::of(&store)?;
     if args.reveal {

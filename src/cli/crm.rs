@@ -60,6 +60,9 @@ Examples:
   snova crm link 0193… 003Aa0000012345
   snova crm link 0193… --create")]
     Link(contacts::LinkArgs),
+    /// Make the fields that Snova can fill in the CRM, or say how the administrator makes them
+    #[command(after_help = "Examples:\n  snova crm prepare")]
+    Prepare,
     /// Take the customer's word off their contact, and forget which one it is: they are looked for anew
     #[command(after_help = "Examples:\n  snova crm unlink 0193…")]
     Unlink { customer: CustomerId },
@@ -71,19 +74,22 @@ Examples:
   snova crm unclear --json")]
     Unclear(contacts::UnclearArgs),
     /// Show the fingerprint of the key that all stores of the company share, or exchange that key
-    #[command(after_help = "Contacts that Snova creates get a key of their phone under the company key, so that a CRM refuses a second
+    #[command(
+        after_help = "Contacts that Snova creates get a key of their phone under the company key, so that a CRM refuses a second
 one from another store. All stores must hold the same.
 
 Examples:
   snova crm company-key
   snova crm company-key --reveal
-  snova crm company-key --set")]
+  snova crm company-key --set"
+    )]
     CompanyKey(contacts::CompanyKeyArgs),
 }
 
 pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
     match args.command {
         CrmCommand::Probe => probe(config),
+        CrmCommand::Prepare => prepare(config),
         CrmCommand::Secret { name, remove } => secret(name.as_deref(), remove, config),
         CrmCommand::Link(args) => contacts::link(args, config),
         CrmCommand::Unlink { customer } => contacts::unlink(customer, config),
@@ -122,8 +128,18 @@ fn probe(config: &Config) -> Result<Outcome> {
         let of_beacon = wait_for(beacon.probe())?.into_iter();
         findings.extend(of_beacon.map(|found| Finding { what: format!("heartbeat_url: {}", found.what), ..found }));
     }
+    Ok(print(&findings))
+}
+
+fn prepare(config: &Config) -> Result<Outcome> {
+    let store = super::existing_store(config)?;
+    let mut connector = config.crm.open(&tools(store))?.context("no CRM is configured; set kind in [crm]")?;
+    Ok(print(&wait_for(connector.prepare())?))
+}
+
+fn print(findings: &[Finding]) -> Outcome {
     let mut outcome = Outcome::Done;
-    for finding in &findings {
+    for finding in findings {
         let (mark, weight) = match finding.verdict {
             Verdict::Good => ("good   ", Outcome::Done),
             Verdict::Warning => ("warning", Outcome::Warnings),
@@ -133,7 +149,7 @@ fn probe(config: &Config) -> Result<Outcome> {
         let remedy = if finding.remedy.is_empty() { String::new() } else { format!(": {}", finding.remedy) };
         out::line(format_args!("{mark}  {}{remedy}", finding.what));
     }
-    Ok(outcome)
+    outcome
 }
 
 fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> {

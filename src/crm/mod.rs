@@ -6,6 +6,7 @@
 mod contact;
 mod failure;
 mod http;
+mod keys;
 mod mark;
 pub mod named;
 mod record;
@@ -26,14 +27,17 @@ pub use contact::{
 };
 pub use failure::{Failure, FailureClass};
 pub use http::{Http, HttpSettings, Reply, Request, quoted_path};
+pub use keys::{Key, Keys, Page, key};
 pub use mark::Mark;
 pub use record::{
-    Forgotten, Greeting, Heartbeat, MUCH_SKEW, Receipt, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
+    Forgotten, Greeting, Heartbeat, MUCH_SKEW, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
 };
 pub use server_clock::ServerClock;
 pub use settings::{ContactFields, CrmSettings, RecordFields, ToldFields};
 pub use timer::{SystemTimer, Timer};
 pub use token::Token;
+
+pub use crate::customer::Receipt;
 
 use crate::clock::Clock;
 

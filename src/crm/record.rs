@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::ContactId;
 use crate::clock::WallTime;
-use crate::customer::{CustomerId, HowKnown};
+use crate::customer::{CustomerId, HowKnown, Receipt};
 use crate::face::CounterId;
 use crate::i18n::Language;
 
@@ -61,22 +61,6 @@ impl Greeting {
             Self::Right => "right",
             Self::Wrong => "wrong",
         }
-    }
-}
-
-/// What was bought, as the point of sale says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    pub number: String,
-    /// In hundredths of the shop's currency.
-    pub sum: i64,
-}
-
-impl Receipt {
-    /// The sum with its decimal point: "1234.50".
-    pub fn decimal(&self) -> String {
-        let sign = if self.sum < 0 { "-" } else { "" };
-        format!("{sign}{}.{:02}", self.sum.unsigned_abs() / 100, self.sum.unsigned_abs() % 100)
     }
 }
 

@@ -27,8 +27,11 @@ type Entries = Vec<(usize, Kind)>;
 
 struct Table {
     groups: Vec<Group>,
-    by_fold: HashMap<String, Entries>,
+    /// By the word as it is written, with е for ё, by its fold: «Лёнька» is Леонид, «Ленька» too, «Ленка» is Елена.
+    by_text: [HashMap<String, Entries>; 3],
     by_sound: HashMap<String, Entries>,
+    /// The same, of whole names alone: «Дания» is not «Даня», though no Latin letters tell them apart.
+    whole_by_sound: HashMap<String, Entries>,
     /// The sound of a patronymic without its ending, with the fathers' names it may come from.
     by_stem: HashMap<String, Vec<usize>>,
 }
@@ -37,8 +40,13 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(include_str!("given
 
 impl Table {
     fn read(text: &str) -> Self {
-        let mut table =
-            Self { groups: Vec::new(), by_fold: HashMap::new(), by_sound: HashMap::new(), by_stem: HashMap::new() };
+        let mut table = Self {
+            groups: Vec::new(),
+            by_text: Default::default(),
+            by_sound: HashMap::new(),
+            whole_by_sound: HashMap::new(),
+            by_stem: HashMap::new(),
+        };
         for line in text.lines() {
             let Some((gender, names)) = line.split_once(' ') else { continue };
             let Ok(gender) = gender.parse::<Gender>() else { continue };
@@ -48,11 +56,17 @@ impl Table {
             forms.extend(column().map(|word| form(word, Kind::Short)));
             let index = table.groups.len();
             for (word, kind) in &forms {
-                enter(table.by_fold.entry(word.fold.clone()).or_default(), index, *kind);
-                enter(table.by_sound.entry(word.sound.clone()).or_default(), index, *kind);
+                for (map, text) in table.by_text.iter_mut().zip(texts(word)) {
+                    enter(map, text, index, *kind);
+                }
+                enter(&mut table.by_sound, word.sound.clone(), index, *kind);
+                if *kind == Kind::Full {
+                    enter(&mut table.whole_by_sound, word.sound.clone(), index, *kind);
+                }
             }
             if gender == Gender::Masculine {
-                let fathers = forms.iter().filter(|(_, kind)| *kind == Kind::Full).map(|(word, _)| kin::stem(&word.sound));
+                let fathers =
+                    forms.iter().filter(|(_, kind)| *kind == Kind::Full).map(|(word, _)| kin::stem(&word.sound));
                 let made = column().filter_map(|word| Some(kin::ended(&Word::new(word))?.0.stem));
                 for stem in fathers.map(str::to_owned).chain(made.collect::<Vec<_>>()) {
                     let groups = table.by_stem.entry(stem).or_default();
@@ -74,7 +88,12 @@ fn form(word: &str, kind: Kind) -> (Word, Kind) {
     }
 }
 
-fn enter(entries: &mut Entries, group: usize, kind: Kind) {
+fn texts(word: &Word) -> [String; 3] {
+    [word.plain.clone(), word.plain.replace('ё', "е"), word.fold.clone()]
+}
+
+fn enter(map: &mut HashMap<String, Entries>, text: String, group: usize, kind: Kind) {
+    let entries = map.entry(text).or_default();
     match entries.iter_mut().find(|(there, _)| *there == group) {
         Some((_, known)) => *known = (*known).max(kind),
         None => entries.push((group, kind)),
@@ -82,32 +101,26 @@ fn enter(entries: &mut Entries, group: usize, kind: Kind) {
 }
 
 /// What the table says of a word; empty for one that is not in it.
-fn entries(word: &Word) -> Entries {
-    if let Some(entries) = TABLE.by_fold.get(&word.fold) {
-        return entries.clone();
-    }
-    let mut entries = TABLE.by_sound.get(&word.sound).cloned().unwrap_or_default();
-    if word.script != Script::Latin {
-        // «Дания» is not «Даня», though no Latin letters tell them apart.
-        entries.retain(|(_, kind)| *kind == Kind::Full);
-    }
-    entries
+fn entries(word: &Word) -> &'static [(usize, Kind)] {
+    let by_text = TABLE.by_text.iter().zip(texts(word)).find_map(|(map, text)| map.get(&text));
+    let by_sound = if word.script == Script::Latin { &TABLE.by_sound } else { &TABLE.whole_by_sound };
+    by_text.or_else(|| by_sound.get(&word.sound)).map_or(&[], Vec::as_slice)
 }
 
 /// Whether the table has the word, and as what: a whole name rather than a short form.
 pub(super) fn is_known(word: &Word) -> bool {
-    halves(word).iter().any(|half| entries(half).iter().any(|(_, kind)| *kind != Kind::Perhaps))
+    word.parts().iter().any(|half| entries(half).iter().any(|(_, kind)| *kind != Kind::Perhaps))
 }
 
 pub(super) fn is_whole(word: &Word) -> bool {
-    halves(word).iter().any(|half| entries(half).iter().any(|(_, kind)| *kind == Kind::Full))
+    word.parts().iter().any(|half| entries(half).iter().any(|(_, kind)| *kind == Kind::Full))
 }
 
 /// The gender of a name that only one gender bears.
 pub(super) fn gender(word: &Word) -> Option<Gender> {
-    let half = halves(word).into_iter().next()?;
-    let known = entries(&half);
-    let mut genders = known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(group, _)| TABLE.groups[*group].gender);
+    let known = entries(word.parts().first()?);
+    let mut genders =
+        known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(group, _)| TABLE.groups[*group].gender);
     let first = genders.next()?;
     genders.all(|gender| gender == first).then_some(first)
 }
@@ -120,7 +133,8 @@ pub(super) fn fathers(stem: &str) -> &'static [usize] {
 /// Whether an initial is that of this given name, in any of its languages.
 pub(super) fn has_initial(word: &Word, initial: &Word) -> bool {
     let known = entries(word);
-    let forms = known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).flat_map(|(group, _)| &TABLE.groups[*group].forms);
+    let forms =
+        known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).flat_map(|(group, _)| &TABLE.groups[*group].forms);
     let mut forms = forms.filter(|(form, kind)| *kind == Kind::Full && form.script == initial.script);
     begins(word, initial) || forms.any(|(form, _)| begins(form, initial))
 }
@@ -146,14 +160,11 @@ pub(super) enum Same {
 
 /// Compares two words as given names of somebody of that gender, if it is known.
 pub(super) fn compare(a: &Word, b: &Word, gender: Option<Gender>) -> Same {
-    if a.fold == b.fold {
-        return Same::Yes;
-    }
-    let (first, second) = (halves(a), halves(b));
-    if first.len() + second.len() == 2 {
+    let (first, second) = (a.parts(), b.parts());
+    if first.len() + second.len() == 2 || a.fold == b.fold {
         return compare_single(a, b, gender);
     }
-    let pairs: Vec<Same> = first.iter().zip(&second).map(|(a, b)| compare_single(a, b, gender)).collect();
+    let pairs: Vec<Same> = first.iter().zip(second).map(|(a, b)| compare_single(a, b, gender)).collect();
     if pairs.iter().all(|same| *same == Same::Yes) {
         return Same::Yes;
     }
@@ -162,13 +173,9 @@ pub(super) fn compare(a: &Word, b: &Word, gender: Option<Gender>) -> Same {
 }
 
 fn compare_single(a: &Word, b: &Word, gender: Option<Gender>) -> Same {
-    if a.fold == b.fold {
-        return Same::Yes;
-    }
     let of_gender = |word: &Word| -> Entries {
-        let mut known = entries(word);
-        known.retain(|(group, _)| gender.is_none_or(|gender| TABLE.groups[*group].gender == gender));
-        known
+        let of = |group: &usize| gender.is_none_or(|gender| TABLE.groups[*group].gender == gender);
+        entries(word).iter().copied().filter(|(group, _)| of(group)).collect()
     };
     let (known, other) = (of_gender(a), of_gender(b));
     match (known.is_empty(), other.is_empty()) {
@@ -176,18 +183,20 @@ fn compare_single(a: &Word, b: &Word, gender: Option<Gender>) -> Same {
             let shared = known.iter().filter_map(|(group, kind)| {
                 let (_, its) = other.iter().find(|(there, _)| there == group)?;
                 // Two that are both at times used for a third are not one for that.
-                (*kind.max(its) != Kind::Perhaps).then_some(())?;
-                Some((TABLE.groups[*group].gender, *kind.min(its)))
+                (a.fold == b.fold || *kind.max(its) != Kind::Perhaps).then_some((*group, *kind.min(its)))
             });
-            let shared: Vec<(Gender, Kind)> = shared.collect();
-            let sure: Vec<Gender> = shared.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(g, _)| *g).collect();
-            match (shared.is_empty(), sure.first()) {
+            let shared: Vec<(usize, Kind)> = shared.collect();
+            let mut sure =
+                shared.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(g, _)| TABLE.groups[*g].gender);
+            match (shared.is_empty(), sure.next()) {
                 (true, _) => Same::No,
+                (false, _) if a.fold == b.fold => Same::Yes,
                 (false, None) => Same::Perhaps,
-                (false, Some(first)) if sure.iter().all(|gender| gender == first) => Same::Yes,
+                (false, Some(first)) if sure.all(|gender| gender == first) => Same::Yes,
                 (false, Some(_)) => Same::EitherGender,
             }
         }
+        _ if a.fold == b.fold => Same::Yes,
         (true, false) => misspelt(a, &other),
         (false, true) => misspelt(b, &known),
         (true, true) if a.script != b.script && a.sound == b.sound => Same::Yes,
@@ -200,12 +209,13 @@ fn compare_single(a: &Word, b: &Word, gender: Option<Gender>) -> Same {
 const LONG: usize = 7;
 
 /// Whether a word that is no name is one of these names with a slip in it, and can be no other name.
-fn misspelt(word: &Word, names: &Entries) -> Same {
+fn misspelt(word: &Word, names: &[(usize, Kind)]) -> Same {
     let near = |form: &Word| form.script == word.script && is_near(&form.fold, &word.fold);
     let of_names = |(index, _): (usize, &Group)| names.iter().any(|(name, _)| *name == index);
     let ends = |text: &str| (text.chars().next(), text.chars().last());
     let mut groups = TABLE.groups.iter().enumerate();
-    let is_one = groups.clone().filter(|group| of_names(*group)).any(|(_, group)| group.forms.iter().any(|(f, _)| near(f)));
+    let is_one =
+        groups.clone().filter(|group| of_names(*group)).any(|(_, group)| group.forms.iter().any(|(f, _)| near(f)));
     if !is_one {
         return Same::Unknown;
     }
@@ -221,8 +231,24 @@ fn misspelt(word: &Word, names: &Entries) -> Same {
     if is_other || word.len() < LONG { Same::Perhaps } else { Same::Yes }
 }
 
-/// The halves of a double name, else the word itself.
-fn halves(word: &Word) -> Vec<Word> {
-    let parts: Vec<&str> = word.raw.split('-').filter(|part| part.chars().any(char::is_alphabetic)).collect();
-    if parts.len() == 2 { parts.into_iter().map(Word::new).collect() } else { vec![word.clone()] }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mans_name_is_a_womans() {
+        let words = |gender: Gender| -> Vec<&Word> {
+            let groups = TABLE.groups.iter().filter(|group| group.gender == gender);
+            let forms = groups.flat_map(|group| &group.forms).filter(|(_, kind)| *kind != Kind::Perhaps);
+            forms.map(|(word, _)| word).filter(|word| super::gender(word).is_some()).collect()
+        };
+        let (men, women) = (words(Gender::Masculine), words(Gender::Feminine));
+        assert!(men.len() > 1000 && women.len() > 1000, "{} and {}", men.len(), women.len());
+        let pairs = men.iter().flat_map(|man| women.iter().map(move |woman| (man, woman)));
+        let agree: Vec<String> = pairs
+            .filter(|(man, woman)| compare(man, woman, None) == Same::Yes)
+            .map(|(man, woman)| format!("{} | {}", man.raw, woman.raw))
+            .collect();
+        assert!(agree.is_empty(), "{} agree\n{}", agree.len(), agree.join("\n"));
+    }
 }

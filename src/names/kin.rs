@@ -106,14 +106,13 @@ pub(super) fn gender_of_family(word: &Word) -> Option<Gender> {
 
 /// Whether a word has the ending of a family.
 pub(super) fn is_family(word: &Word) -> bool {
-    gender_of_family(word).is_some() || NEUTRAL.iter().any(|ending| word.sound.len() > 5 && word.sound.ends_with(ending))
+    gender_of_family(word).is_some()
+        || NEUTRAL.iter().any(|ending| word.sound.len() > 5 && word.sound.ends_with(ending))
 }
 
 /// Compares families across genders and alphabets; of a double one a half is enough.
 pub(super) fn compare_families(a: &Word, b: &Word) -> Like {
-    let halves = |word: &Word| -> Vec<Word> { word.raw.split('-').map(Word::new).filter(|half| half.len() > 1).collect() };
-    let (first, second) = (halves(a), halves(b));
-    let likes: Vec<Like> = first.iter().flat_map(|a| second.iter().map(move |b| compare_single(a, b))).collect();
+    let likes: Vec<Like> = a.parts().iter().flat_map(|a| b.parts().iter().map(move |b| compare_single(a, b))).collect();
     [Like::Same, Like::Near].into_iter().find(|like| likes.contains(like)).unwrap_or(Like::Other)
 }
 

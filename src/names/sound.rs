@@ -13,16 +13,20 @@ pub(super) enum Script {
     Other,
 }
 
-/// A word as three texts, each coarser than the one before.
+/// A word as texts, each coarser than the one before.
 #[derive(Clone)]
 pub(super) struct Word {
     /// As it was typed.
     pub raw: String,
     pub script: Script,
+    /// In small letters, without marks and signs between them.
+    pub plain: String,
     /// In its own alphabet: е for ё, э, є; и for і, ї, й, ы; no signs, no doubled letters. «наталя» for «Наталья».
     pub fold: String,
     /// By ear, across alphabets: "natalia" for «Наталья», «Наталя», "Nataliya".
     pub sound: String,
+    /// The halves of a double name.
+    pub halves: Vec<Word>,
 }
 
 /// Latin letters that look like Cyrillic ones, and are typed for them.
@@ -44,35 +48,46 @@ const ALIKE: [(char, char); 13] = [
 
 impl Word {
     pub fn new(raw: &str) -> Self {
-        let mut plain: Vec<char> =
-            raw.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).filter(|c| c.is_alphabetic()).collect();
+        let mut plain: Vec<char> = raw.nfkc().flat_map(char::to_lowercase).filter(|c| is_letter(*c)).collect();
         let cyrillic = plain.iter().any(|c| is_cyrillic(*c));
         if cyrillic {
             for letter in &mut plain {
                 *letter = ALIKE.iter().find(|(latin, _)| latin == letter).map_or(*letter, |(_, same)| *same);
             }
         }
+        let bare: Vec<char> = plain.iter().flat_map(|c| c.nfkd()).filter(|c| !is_combining_mark(*c)).collect();
         let script = match cyrillic {
             true => Script::Cyrillic,
-            false if plain.iter().all(char::is_ascii) => Script::Latin,
+            false if bare.iter().all(char::is_ascii) => Script::Latin,
             false => Script::Other,
         };
-        let fold = match script {
-            Script::Cyrillic => once(plain.iter().copied().filter(|c| !matches!(c, 'ь' | 'ъ')).map(folded)),
-            Script::Latin | Script::Other => once(plain.iter().copied()),
+        let (fold, by_ear) = match script {
+            Script::Cyrillic => {
+                let letters = bare.iter().copied().filter(|c| !matches!(c, 'ь' | 'ъ'));
+                (once(letters.map(folded)), of_cyrillic(&bare))
+            }
+            Script::Latin => (once(bare.iter().copied()), of_latin(&bare)),
+            Script::Other => (once(bare.iter().copied()), bare.iter().collect()),
         };
-        let by_ear = match script {
-            Script::Cyrillic => of_cyrillic(&plain),
-            Script::Latin => of_latin(&plain),
-            Script::Other => plain.iter().collect(),
-        };
-        let sound = smooth(&by_ear);
-        Self { raw: raw.to_owned(), script, fold, sound }
+        let halves: Vec<&str> = raw.split('-').filter(|half| half.chars().any(char::is_alphabetic)).collect();
+        let halves = if halves.len() > 1 { halves.into_iter().map(Self::new).collect() } else { Vec::new() };
+        let (raw, plain) = (raw.to_owned(), plain.into_iter().collect());
+        Self { raw, script, plain, fold, sound: smooth(&by_ear), halves }
+    }
+
+    /// The halves of a double name, or the one that it is.
+    pub fn parts(&self) -> &[Self] {
+        if self.halves.is_empty() { std::slice::from_ref(self) } else { &self.halves }
     }
 
     pub fn len(&self) -> usize {
         self.fold.chars().count()
     }
+}
+
+/// Letters, without the apostrophes that Unicode counts among them.
+fn is_letter(c: char) -> bool {
+    c.is_alphabetic() && !('\u{2b0}'..='\u{2ff}').contains(&c)
 }
 
 fn is_cyrillic(letter: char) -> bool {

@@ -118,10 +118,11 @@ impl Words {
     fn read(&mut self, field: Field, text: &str) {
         let text: String = text.chars().filter(|c| !is_invisible(*c)).take(MOST_CHARS).collect();
         let text = text.replace(['‐', '‑', '‒', '–', '—', '−'], "-").replace(" -", "-").replace("- ", "-");
-        let mut text = text.replace('/', " & ");
-        for (mark, spaced) in [('+', " + "), ('&', " & ")] {
-            text = text.replace(mark, spaced);
-        }
+        // «Мария/Пётр» are two; "+7…" is a phone.
+        let joins =
+            |at: usize| text[at..].starts_with(['/', '&', '+']) && !text[at + 1..].starts_with(char::is_numeric);
+        let text: String =
+            text.char_indices().map(|(at, c)| if joins(at) { " & ".to_owned() } else { c.to_string() }).collect();
         let chunks: Vec<&str> = text
             .split(|c: char| c.is_whitespace() || ",;:()[]«»\"“”„_|".contains(c))
             .filter(|chunk| !chunk.is_empty())

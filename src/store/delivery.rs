@@ -8,12 +8,13 @@ use rusqlite::{Row, Transaction, params};
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::held::{self, Becomes};
 use super::ledger::{self, SentRecord};
 use super::rows::{customer_id, key, micros, time, uuid};
 use super::targets::TargetId;
 use super::tombstone::{self, Tombstone};
 use super::visits::{self, Visit};
-use super::{Lane, Store, StoreError, held, lane, links};
+use super::{Lane, Store, StoreError, amendments, lane, links, told};
 use crate::clock::{Days, Trust};
 use crate::customer::{CustomerId, VisitId};
 
@@ -43,6 +44,8 @@ pub enum Task {
     Visit(Box<Visit>),
     /// This record no longer holds.
     Void(SentRecord),
+    /// This record is to say what is known of the visit now.
+    Amend(Box<Visit>, SentRecord),
     Erasure(Tombstone),
 }
 
@@ -121,9 +124,7 @@ impl Store {
         self.read(|tx| {
             let mut all = Vec::new();
             for waiting in next(tx, ask)? {
-                let agreed =
-                    waiting.kind != "visit" || held::verdict(tx, ask, waiting.customer, waiting.attempts)?.is_none();
-                if agreed {
+                if hindrance(tx, ask, &waiting)?.is_none() {
                     all.push(waiting.claimed(self, tx, ask)?);
                 }
             }
@@ -220,9 +221,9 @@ fn allowed(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
     loop {
         let waiting = next(tx, ask)?;
         let mut refused = false;
-        for visit in waiting.iter().filter(|waiting| waiting.kind == "visit") {
-            if let Some(becomes) = held::verdict(tx, ask, visit.customer, visit.attempts)? {
-                held::carry_out(tx, ask, visit.seq, becomes)?;
+        for waiting in &waiting {
+            if let Some(becomes) = hindrance(tx, ask, waiting)? {
+                held::carry_out(tx, ask, waiting.seq, becomes)?;
                 refused = true;
             }
         }
@@ -230,6 +231,18 @@ fn allowed(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
         if !refused {
             return Ok(waiting);
         }
+    }
+}
+
+/// What must become of an event that may not be sent now.
+fn hindrance(tx: &Transaction<'_>, ask: &Ask, waiting: &Waiting) -> Result<Option<Becomes>, Fault> {
+    match (&*waiting.kind, waiting.visit, waiting.about) {
+        ("visit", ..) => held::verdict(tx, ask, waiting.customer, waiting.attempts),
+        ("amendment", Some(visit), Some(about)) => {
+            let is_moot = amendments::of(tx, ask.target, VisitId(visit), about)?.is_none();
+            if is_moot { Ok(Some(Becomes::Moot)) } else { held::verdict(tx, ask, waiting.customer, 0) }
+        }
+        _ => Ok(None),
     }
 }
 
@@ -268,6 +281,11 @@ impl Waiting {
                 let sent = known.unwrap_or(SentRecord { key: about, ..self.sent(ask, None) });
                 (sent.contact.clone().or(linked), Task::Void(sent))
             }
+            "amendment" => {
+                let (visit, about) = self.visit.zip(self.about).ok_or(UNREADABLE)?;
+                let (visit, sent) = amendments::of(tx, target, VisitId(visit), about)?.ok_or(UNREADABLE)?;
+                (sent.contact.clone().or(linked), Task::Amend(Box::new(visit), sent))
+            }
             _ => {
                 let gone = tombstone::open(&store.key, self.event, self.sealed.clone())?;
                 (gone.contact.clone(), Task::Erasure(gone))
@@ -302,8 +320,9 @@ fn conclude(
     conclusion: &Conclusion,
     before: u64,
 ) -> Result<bool, Fault> {
-    let mut statement =
-        tx.prepare_cached("SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'",
+    )?;
     let mut rows = statement.query(params![key(event), target.0])?;
     let Some(row) = rows.next()? else { return Ok(false) };
     let kind: String = row.get(0)?;
@@ -320,6 +339,7 @@ fn conclude(
     };
     match conclusion {
         Conclusion::Done(record) => {
+            told::changed(tx, target, event)?;
             if was_refused {
                 lane::cause_is_mended(tx, target, event)?;
             }
@@ -329,9 +349,9 @@ fn conclude(
                 &[],
             )?;
             match about {
-                Some(about) => ledger::void(tx, target, Uuid::from_bytes(about))?,
+                Some(about) if kind == "correction" => ledger::void(tx, target, Uuid::from_bytes(about))?,
                 None if kind == "visit" => ledger::there(tx, target, event, record.as_deref())?,
-                None => {}
+                _ => {}
             }
             return Ok(kind == "visit");
         }

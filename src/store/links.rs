@@ -24,17 +24,28 @@ use crate::vault::{DeviceKey, SealContext};
 pub enum Link {
     Linked(String),
     /// It is perhaps being created since then; `made` is what the CRM called it, while it may turn out a double.
-    Creating { since: Timestamp, made: Option<String> },
+    Creating {
+        since: Timestamp,
+        made: Option<String>,
+    },
     /// Our word is perhaps on this contact already.
     Marking(String),
     /// Looked for in vain.
     Absent(Timestamp),
     /// A person must say which of these it is, or what else to do.
-    Unclear { since: Timestamp, why: Why, candidates: Vec<String> },
+    Unclear {
+        since: Timestamp,
+        why: Why,
+        candidates: Vec<String>,
+    },
     /// The contact is not in the CRM any more; who took its place is looked for at once.
     Lost(String),
     /// And it is not certain that somebody did: it was deleted on purpose, or a person must say.
-    Deleted { since: Timestamp, contact: String, doubt: Option<(Why, Vec<String>)> },
+    Deleted {
+        since: Timestamp,
+        contact: String,
+        doubt: Option<(Why, Vec<String>)>,
+    },
 }
 
 /// Why it is unclear which contact a customer is.
@@ -348,8 +359,9 @@ impl Store {
 }
 
 pub(super) fn link(tx: &Transaction<'_>, target: TargetId, customer: CustomerId) -> Result<Option<Link>, Fault> {
-    let mut statement =
-        tx.prepare_cached("SELECT state, coalesce(contact, about), tried_at, why FROM crm_links WHERE customer = ?1 AND target = ?2")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT state, coalesce(contact, about), tried_at, why FROM crm_links WHERE customer = ?1 AND target = ?2",
+    )?;
     let mut rows = statement.query(params![key(customer.0), target.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let (state, about, since): (String, Option<String>, _) = (row.get(0)?, row.get(1)?, time(row.get(2)?)?);
@@ -362,7 +374,9 @@ pub(super) fn link(tx: &Transaction<'_>, target: TargetId, customer: CustomerId)
         ("creating", made) => Link::Creating { since, made },
         ("marking", Some(contact)) => Link::Marking(contact),
         ("absent", None) => Link::Absent(since),
-        ("unclear", about) => Link::Unclear { since, why: why.ok_or(UNREADABLE)?, candidates: ids(&about.unwrap_or_default()) },
+        ("unclear", about) => {
+            Link::Unclear { since, why: why.ok_or(UNREADABLE)?, candidates: ids(&about.unwrap_or_default()) }
+        }
         ("lost", Some(contact)) => Link::Lost(contact),
         ("deleted", Some(about)) => {
             let (contact, candidates) = about.split_once(BETWEEN).unwrap_or((&about, ""));

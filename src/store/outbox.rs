@@ -1,7 +1,7 @@
 //! The outbox: facts and their deliveries, written in the transaction of their cause and taken back while they still can be.
 //!
 //! Handing them out is `delivery`'s, what became of them in a CRM `ledger`'s. A fact holds ids and times only; what a CRM
-//! is told is read from the visit when the fact leaves, which is why nothing about a visit may change once it was tried.
+//! is told is read from the visit when the fact leaves; what changes after it was tried is told by `amendments`.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -121,7 +121,7 @@ pub(super) fn put_correction_for(
     targets.iter().try_for_each(|target| deliver_to(tx, fact, *target))
 }
 
-fn put(
+pub(super) fn put(
     tx: &Transaction<'_>,
     kind: &str,
     customer: CustomerId,

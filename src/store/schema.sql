@@ -1,5 +1,6 @@
 -- The device's tables, version 4. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
--- Personal values stand only in columns named `sealed`, closed by the vault.
+-- Personal values stand only in columns named `sealed`, closed by the vault; but for `visits.served_by`, a name that the owner
+-- lets the staff be called by.
 
 -- `changed`: the count of `upkeep.gallery` when anything of them last changed, which is what a gallery must read anew.
 -- `past_visits`: those that count and whose rows were too old to be kept; `past_last_visit`: when the last of them began.
@@ -66,11 +67,23 @@ CREATE TABLE visits (
     boot TEXT,
     seen_after_ms INTEGER,
     entry BLOB CHECK (length(entry) = 16),
+    served_by TEXT,
     CHECK ((closed_at IS NULL) = (closed_synchronised IS NULL))
 ) STRICT;
 CREATE INDEX visits_of_customer ON visits (customer);
 CREATE INDEX visits_open ON visits (id) WHERE closed_at IS NULL;
 CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
+CREATE INDEX visits_of_day ON visits (opened_at);
+
+-- What was bought, as the point of sale said it last: number and sum in hundredths; `counter` where it named that, not the visit.
+CREATE TABLE receipts (
+    visit   BLOB PRIMARY KEY NOT NULL REFERENCES visits (id) ON DELETE CASCADE,
+    number  TEXT NOT NULL,
+    sum     INTEGER NOT NULL,
+    counter TEXT,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_of_counter ON receipts (counter, number) WHERE counter IS NOT NULL;
 
 -- What the company's CRM is told: one row each CRM that the box was ever pointed at. `identity` is empty until there is
 -- one; what happened until then waits for it. The other columns are what delivery remembers over a restart.
@@ -99,14 +112,14 @@ CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 CREATE TABLE facts (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- the key under which a CRM has it
-    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'erasure')),
+    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'amendment', 'erasure')),
     customer      BLOB NOT NULL CHECK (length(customer) = 16),
     visit         BLOB CHECK (length(visit) = 16),
-    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back
+    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back, an amendment adds to
     at            INTEGER NOT NULL,
     deliver_after INTEGER,
     CHECK ((kind = 'erasure') = (visit IS NULL)),
-    CHECK ((kind = 'correction') = (about IS NOT NULL))
+    CHECK ((kind IN ('correction', 'amendment')) = (about IS NOT NULL))
 ) STRICT;
 CREATE INDEX facts_of_customer ON facts (customer, seq);
 CREATE INDEX facts_of_visit ON facts (visit);
@@ -192,6 +205,9 @@ CREATE TABLE crm_links (
     about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),

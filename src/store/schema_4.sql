@@ -10,7 +10,9 @@ ALTER TABLE visits ADD COLUMN seen_at INTEGER;
 ALTER TABLE visits ADD COLUMN boot TEXT;
 ALTER TABLE visits ADD COLUMN seen_after_ms INTEGER;
 ALTER TABLE visits ADD COLUMN entry BLOB CHECK (length(entry) = 16);
+ALTER TABLE visits ADD COLUMN served_by TEXT;
 CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
+CREATE INDEX visits_of_day ON visits (opened_at);
 
 ALTER TABLE upkeep ADD COLUMN box BLOB CHECK (length(box) = 16);
 ALTER TABLE upkeep ADD COLUMN floor INTEGER;
@@ -23,6 +25,16 @@ ALTER TABLE upkeep ADD COLUMN kept_after_ms INTEGER;
 
 ALTER TABLE outbox RENAME TO outbox_3;
 ALTER TABLE crm_links RENAME TO crm_links_3;
+
+-- What was bought, as the point of sale said it last: number and sum in hundredths; `counter` where it named that, not the visit.
+CREATE TABLE receipts (
+    visit   BLOB PRIMARY KEY NOT NULL REFERENCES visits (id) ON DELETE CASCADE,
+    number  TEXT NOT NULL,
+    sum     INTEGER NOT NULL,
+    counter TEXT,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_of_counter ON receipts (counter, number) WHERE counter IS NOT NULL;
 
 -- What the company's CRM is told: one row each CRM that the box was ever pointed at. `identity` is empty until there is
 -- one; what happened until then waits for it. The other columns are what delivery remembers over a restart.
@@ -51,14 +63,14 @@ CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 CREATE TABLE facts (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- the key under which a CRM has it
-    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'erasure')),
+    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'amendment', 'erasure')),
     customer      BLOB NOT NULL CHECK (length(customer) = 16),
     visit         BLOB CHECK (length(visit) = 16),
-    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back
+    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back, an amendment adds to
     at            INTEGER NOT NULL,
     deliver_after INTEGER,
     CHECK ((kind = 'erasure') = (visit IS NULL)),
-    CHECK ((kind = 'correction') = (about IS NOT NULL))
+    CHECK ((kind IN ('correction', 'amendment')) = (about IS NOT NULL))
 ) STRICT;
 CREATE INDEX facts_of_customer ON facts (customer, seq);
 CREATE INDEX facts_of_visit ON facts (visit);
@@ -117,6 +129,9 @@ CREATE TABLE crm_links (
     about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),

@@ -9,7 +9,7 @@ use super::error::Fault;
 use super::lane::{self, Lane};
 use super::outbox::NOT_THERE;
 use super::rows::{micros, time};
-use super::{Store, StoreError};
+use super::{Store, StoreError, amendments};
 
 /// A CRM that was configured at one time or is now. It means something to this store alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +75,7 @@ impl Store {
             )?;
             tx.execute("UPDATE crm_links SET sealed = NULL, as_of = NULL WHERE target = ?1", params![before])?;
             move_untried(tx, TargetId(before), now)?;
+            amendments::leave(tx, TargetId(before))?;
             Ok(now)
         })
     }
@@ -154,7 +155,8 @@ pub(super) fn of_identity(tx: &Transaction<'_>, identity: &str) -> Result<Option
 
 pub(super) fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
     tx.execute("UPDATE targets SET blocked_until = NULL, wakes = wakes + 1 WHERE state = 'current'", [])?;
-    let suspects = format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
+    let suspects =
+        format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
     tx.execute(&suspects, [])?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Claimed events on their way: what each one is for the CRM, and takings back and erasures, which travel alone.
+//! Claimed events on their way: what each one is for the CRM; takings back, amendments and erasures travel alone.
 //!
 //! Which events come next, and in which order, is the store's `claim`; visits go in batches, by `batch`.
 
@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{Courier, later, marking};
-use crate::crm::{ContactId, Failure, FailureClass, Forgotten, MUCH_SKEW, RecordId, SentVisit, VisitRecord};
-use crate::store::{Claimed, Conclusion, SentRecord, StoreError, Task, Tombstone, Visit};
+use crate::crm::{ContactId, Failure, FailureClass, Forgotten, Greeting, MUCH_SKEW, RecordId, SentVisit, VisitRecord};
+use crate::store::{Claimed, Conclusion, SentRecord, StoreError, Task, Tombstone, Visit, VisitVerdict};
 
 /// One visit with what its event says.
 pub(super) struct Parcel {
@@ -36,6 +36,15 @@ impl Courier {
                         }
                     }
                     self.conclude_one(&claimed, outcome, "void").await?;
+                }
+                Task::Amend(visit, sent) => {
+                    if self.waits_for_the_lost(&claimed, std::slice::from_ref(sent))? {
+                        continue;
+                    }
+                    let sent = sent_visit(sent, claimed.contact.as_deref());
+                    let record = VisitRecord { key: sent.key, ..self.parcel(&claimed, visit).record };
+                    let outcome = self.parts.connector.amend(&record, &sent).await;
+                    self.conclude_one(&claimed, outcome, "amended").await?;
                 }
                 Task::Erasure(tombstone) => {
                     if self.waits_for_the_lost(&claimed, &tombstone.records)? {
@@ -114,6 +123,9 @@ impl Courier {
             return Ok(());
         }
         let gone = Forgotten { key: claimed.event, customer: claimed.customer, visits };
+        if let Some(contact) = of_contact {
+            self.tell_without(&ContactId(contact.to_owned()), &gone).await?;
+        }
         self.parts.connector.forget(&gone).await?;
         if self.manners.needs_contact && known {
             marking::remove(&mut *self.parts.connector, claimed.customer, None).await?;
@@ -122,7 +134,12 @@ impl Courier {
     }
 
     /// Concludes an event that travels alone.
-    async fn conclude_one(&mut self, claimed: &Claimed, outcome: Result<(), Failure>, what: &str) -> Result<(), StoreError> {
+    async fn conclude_one(
+        &mut self,
+        claimed: &Claimed,
+        outcome: Result<(), Failure>,
+        what: &str,
+    ) -> Result<(), StoreError> {
         match outcome {
             Ok(()) => {
                 self.parts.metrics.crm_deliveries.inc(what);
@@ -168,6 +185,15 @@ fn sent_visit(sent: &SentRecord, of_customer: Option<&str>) -> SentVisit {
     }
 }
 
+/// What the cashier's answer says of the greeting.
+fn greeting_of(verdict: VisitVerdict) -> Option<Greeting> {
+    match verdict {
+        VisitVerdict::Unanswered | VisitVerdict::Rejected => None,
+        VisitVerdict::Confirmed => Some(Greeting::Right),
+        VisitVerdict::Other => Some(Greeting::Wrong),
+    }
+}
+
 /// The facts of a visit for the CRM.
 fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str, box_id: Uuid) -> VisitRecord {
     let record = &visit.record;
@@ -181,9 +207,9 @@ fn record_of(claimed: &Claimed, visit: &Visit, contact: ContactId, shop: &str, b
         opened_at: record.opened_at,
         closed_at: visit.closed_at.unwrap_or(record.opened_at),
         how: record.how,
-        greeting: None,
-        served_by: None,
-        receipt: None,
+        greeting: greeting_of(visit.verdict),
+        served_by: visit.served_by.clone(),
+        receipt: visit.receipt.clone(),
         skew: None,
         tried_at: claimed.server_at,
     }
@@ -196,7 +222,7 @@ pub fn about_to_be_sent(claimed: &[Claimed], shop: &str, box_id: Uuid) -> Vec<Vi
             let contact = ContactId(claimed.contact.clone().unwrap_or_else(|| "(not found yet)".to_owned()));
             Some(record_of(claimed, visit, contact, shop, box_id))
         }
-        Task::Void(_) | Task::Erasure(_) => None,
+        Task::Void(_) | Task::Amend(..) | Task::Erasure(_) => None,
     });
     visits.collect()
 }

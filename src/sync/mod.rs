@@ -13,9 +13,11 @@ mod identity;
 mod lane;
 mod link;
 mod marking;
+mod rollup;
 mod secrets;
 mod settling;
 mod signs;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,7 +222,7 @@ impl Courier {
         if looked == Looked::ForSome {
             return Ok(Duration::ZERO);
         }
-        if self.manners.needs_contact && self.fetch_cards(now).await? {
+        if self.manners.needs_contact && (self.fetch_cards(now).await? || self.tell_some(now).await?) {
             return Ok(Duration::ZERO);
         }
         Ok(POLL)

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::crm::{RecordFields, Told, ToldFields};
+use crate::crm::{Finding, RecordFields, Told, ToldFields};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -110,4 +110,14 @@ pub(super) fn kept(fields: &ToldFields, told: &Told) -> Told {
 pub(super) fn section(name: &str, named: &[(&'static str, String)]) -> String {
     let lines: String = named.iter().map(|(key, name)| format!("\n{key} = \"{name}\"")).collect();
     if named.is_empty() { String::new() } else { format!("[{name}]{lines}") }
+}
+
+/// What is left to be put into the configuration once the fields are there.
+pub(super) fn to_paste(sections: &[String]) -> Finding {
+    let sections: Vec<&str> = sections.iter().map(String::as_str).filter(|section| !section.is_empty()).collect();
+    let what = match sections.as_slice() {
+        [] => "the configuration names every field that is there",
+        _ => "put into the configuration what is to be written, and leave out what is not",
+    };
+    Finding { remedy: sections.join("\n"), ..Finding::good(what) }
 }

@@ -35,7 +35,10 @@ fn row(account: &AmoCrm, contact: &ContactId, told: &Told) -> Value {
 
 /// Up to fifty contacts in one request. One bad row fails the whole: it is looked for by halves, since what is written
 /// twice does no harm. What is there already is not written again, and what was written is read back.
-pub(super) async fn tell(account: &mut AmoCrm, told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
+pub(super) async fn tell(
+    account: &mut AmoCrm,
+    told: &[(ContactId, Told)],
+) -> Result<Vec<Result<(), Failure>>, Failure> {
     let ids = |part: &[usize]| part.iter().map(|at| told[*at].0.0.clone()).collect::<BTreeSet<_>>();
     let all: Vec<usize> = (0..told.len()).collect();
     let mut done: BTreeMap<usize, Result<(), Failure>> = BTreeMap::new();
@@ -123,7 +126,9 @@ async fn one(account: &mut AmoCrm, there: &[Value], field: &Field<'_>) -> (Findi
     };
     match made {
         Ok(Some(number)) => (Finding::good(format!("{}, made as «{name}»", what(&number))), Some(number)),
-        Ok(None) => (Finding::warning(what("?"), "amoCRM's answer names no field; look for it in a contact's settings"), None),
+        Ok(None) => {
+            (Finding::warning(what("?"), "amoCRM's answer names no field; look for it in a contact's settings"), None)
+        }
         Err(failure) => {
             let remedy = format!("make a field «{name}» of the kind {shown} and give its number ({failure})");
             (Finding::warning(format!("a field of contacts for {}", field.key), remedy), None)
@@ -147,10 +152,12 @@ pub(super) async fn prepare(account: &mut AmoCrm) -> Vec<Finding> {
         let (finding, number) = one(account, &there, field).await;
         found.push(finding);
         let named = if field.code == "MARK" { &mut of_mark } else { &mut of_told };
+        // What the configuration says already need not be pasted.
+        let number = number.filter(|number| field.name != Some(number));
         named.extend(number.map(|number| (field.key, number)));
     }
     found.push(Finding::good("visits are notes, which have no fields: what is counted and filtered is the contact's"));
-    let paste = [fields::section("crm.amocrm.fields", &of_mark), fields::section("crm.amocrm.told", &of_told)].join("\n");
-    found.push(Finding { remedy: paste, ..Finding::good("the configuration of what is to be written; leave out what is not") });
+    let sections = [fields::section("crm.amocrm.fields", &of_mark), fields::section("crm.amocrm.told", &of_told)];
+    found.push(fields::to_paste(&sections));
     found
 }

@@ -50,8 +50,7 @@ impl Place {
         match self {
             Self::Contacts => {
                 let own = name.strip_prefix("UF_CRM_").unwrap_or(name);
-                let fields =
-                    json!({ "FIELD_NAME": own, "USER_TYPE_ID": typed, "LABEL": label, "SHOW_FILTER": "Y", "MANDATORY": "N" });
+                let fields = json!({ "FIELD_NAME": own, "USER_TYPE_ID": typed, "LABEL": label, "SHOW_FILTER": "Y", "MANDATORY": "N" });
                 ("crm.contact.userfield.add", json!({ "fields": fields }))
             }
             Self::Elements { own, .. } => {
@@ -99,12 +98,18 @@ impl Prepared {
             let (what, is_there) = (format!("the field {name} of {of} ({})", field.key), after.spelled(name).is_some());
             let made = if known.spelled(name).is_some() { "" } else { ", made" };
             if is_there {
-                named.push((field.key, name.clone()));
+                // What the configuration says already need not be pasted.
+                named.extend(field.name.is_none().then(|| (field.key, name.clone())));
                 self.found.push(Finding::good(format!("{what}{made}")));
                 continue;
             }
-            let why = refused.map_or_else(|| "Битрикс24 took it and does not show it".to_owned(), |failure| failure.to_string());
-            let remedy = format!("make it, of the type {}, with the heading «Snova: {}» ({why})", kind(field.kind).1, field.label);
+            let why = refused
+                .map_or_else(|| "Битрикс24 took it and does not show it".to_owned(), |failure| failure.to_string());
+            let remedy = format!(
+                "make it, of the type {}, with the heading «Snova: {}» ({why})",
+                kind(field.kind).1,
+                field.label
+            );
             self.found.push(Finding::warning(what, remedy));
         }
         self.sections.push(fields::section(&format!("crm.bitrix24.{section}"), &named));
@@ -119,15 +124,19 @@ pub(super) async fn prepare(portal: &mut Bitrix24) -> Vec<Finding> {
         return prepared.found;
     }
     (portal.card_names, portal.visit_names) = (None, None);
-    let paste: Vec<String> = prepared.sections.into_iter().filter(|section| !section.is_empty()).collect();
-    let what = "the configuration of what is to be written; leave out what is not";
-    prepared.found.push(Finding { remedy: paste.join("\n"), ..Finding::good(what) });
+    prepared.found.push(fields::to_paste(&prepared.sections));
     prepared.found
 }
 
 async fn all(portal: &mut Bitrix24, prepared: &mut Prepared) -> Result<(), Failure> {
     let settings = portal.settings.clone();
-    let mark = [Field { key: "external_id", code: "", kind: Kind::Text, label: "ID", name: settings.fields.external_id.as_deref() }];
+    let mark = [Field {
+        key: "external_id",
+        code: "",
+        kind: Kind::Text,
+        label: "ID",
+        name: settings.fields.external_id.as_deref(),
+    }];
     prepared.fields(portal, Place::Contacts, "fields", &mark).await?;
     prepared.fields(portal, Place::Contacts, "told", &fields::of_contact(&settings.told)).await?;
     let Some(type_id) = settings.visit_type_id else {

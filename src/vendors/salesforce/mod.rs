@@ -8,6 +8,7 @@ mod columns;
 mod contacts;
 mod prepare;
 mod probe;
+pub mod settings;
 mod visits;
 mod wire;
 

@@ -4,6 +4,7 @@
 //! key once, so everything may be sent again. It keeps no contacts for Snova: visits bear the customer's id.
 
 mod probe;
+pub mod settings;
 mod wire;
 
 use std::time::Duration;
