@@ -114,7 +114,7 @@ async fn a_contact_is_found_by_value_though_the_account_finds_parts_and_ignores_
         );
     }
     assert!(bench.connector.find(&Seek::Phone("+79120000000".to_owned())).await.unwrap().is_empty());
-    }
+}
 
 #[tokio::test]
 async fn a_card_comes_with_all_its_fields_and_the_name_of_who_looks_after_it() {
@@ -331,7 +331,10 @@ async fn a_note_is_the_contacts_owners_and_a_double_says_whose_it_is() {
     let id = bench.connector.record(&[visit]).await.unwrap()[0].clone().unwrap();
     let raw = bench.server.crm.lock().unwrap().raw(&id.0).unwrap();
     let note: serde_json::Value = serde_json::from_str(&raw).unwrap();
-    assert_eq!(bench.connector.contact(&ContactId(contact.clone())).await.unwrap().unwrap().owner.as_deref(), Some("Ольга"));
+    assert_eq!(
+        bench.connector.contact(&ContactId(contact.clone())).await.unwrap().unwrap().owner.as_deref(),
+        Some("Ольга")
+    );
     assert_eq!(note["responsible_user_id"], 1);
     assert!(note["params"]["text"].as_str().unwrap().starts_with("Визит, shop-7, касса till-1, "), "{raw}");
     let customer = CustomerId(uuid::Uuid::from_u128(7));
@@ -342,7 +345,9 @@ async fn a_note_is_the_contacts_owners_and_a_double_says_whose_it_is() {
     let card = bench.server.crm.lock().unwrap().contact(&double).unwrap();
     assert_eq!((&*card.given, &*card.family, &*card.phone, &*card.external_id), ("Дубль (Snova)", "", "", ""));
     let asked = bench.server.asked();
-    let notes = asked.iter().filter(|asked| asked.method == "POST" && asked.path.ends_with(&format!("/contacts/{double}/notes")));
+    let notes = asked
+        .iter()
+        .filter(|asked| asked.method == "POST" && asked.path.ends_with(&format!("/contacts/{double}/notes")));
     let notes: Vec<String> = notes.map(crm::Asked::text).collect();
     assert!(notes.len() == 1 && notes[0].contains(&format!("/contacts/detail/{contact}")), "{notes:?}");
 }

@@ -13,9 +13,7 @@ use crm::bitrix24::{FakeBitrix24, Quirks, WEBHOOK};
 use crm::server::Hits;
 use crm::{FakeContact, FakeCrm, FakeRecords, Fault, POISON_TILL};
 use snova::clock::Clock;
-use snova::crm::{
-    ContactId, FailureClass, Finding, Forgotten, Heartbeat, Seek, SentVisit, Verdict, VisitRecord,
-};
+use snova::crm::{ContactId, FailureClass, Finding, Forgotten, Heartbeat, Seek, SentVisit, Verdict, VisitRecord};
 use snova::customer::CustomerId;
 
 async fn portal() -> Bench {

@@ -17,8 +17,8 @@ use crm::{FakeContact, FakeCrm, Fault};
 use jiff::SignedDuration;
 use snova::clock::Clock;
 use snova::crm::{
-    ConsentWord, ContactId, Creation, Failure, FailureClass, Forgotten, Greeting, Mark, NewContact, Receipt, RecordId, Seek,
-    SentVisit, Told, Verdict, VisitRecord,
+    ConsentWord, ContactId, Creation, Failure, FailureClass, Forgotten, Greeting, Mark, NewContact, Receipt, RecordId,
+    Seek, SentVisit, Told, Verdict, VisitRecord,
 };
 use snova::customer::CustomerId;
 use uuid::Uuid;
@@ -136,9 +136,8 @@ async fn a_visit_whose_answer_was_lost_is_found_however_wrong_the_boxs_clock_is(
 async fn a_contact_that_was_deleted_or_merged_is_said_row_by_row_and_its_visits_are_the_survivors() {
     for mode in MODES {
         let mut bench = told_bench(mode).await;
-        let [deleted, merged, survivor] = [1, 2, 3].map(|number| {
-            add(&bench, FakeContact { phone: format!("+7912000000{number}"), ..ivan() })
-        });
+        let [deleted, merged, survivor] =
+            [1, 2, 3].map(|number| add(&bench, FakeContact { phone: format!("+7912000000{number}"), ..ivan() }));
         let old = bench.visit(&merged.0);
         let id = recorded(&mut bench, &old).await;
         let now = bench.clock.wall().at;
@@ -161,7 +160,11 @@ async fn a_contact_that_was_deleted_or_merged_is_said_row_by_row_and_its_visits_
         // What it was called is still known, and where it was is not.
         bench.connector.void(&sent(&old, Some(id))).await.unwrap();
         let standing = bench.connector.visits_of(&survivor).await.unwrap();
-        assert_eq!(standing.iter().filter(|visit| visit.void).map(|visit| visit.key).collect::<Vec<_>>(), [old.key], "{mode}");
+        assert_eq!(
+            standing.iter().filter(|visit| visit.void).map(|visit| visit.key).collect::<Vec<_>>(),
+            [old.key],
+            "{mode}"
+        );
     }
 }
 
@@ -235,9 +238,11 @@ async fn what_is_told_of_contacts_is_written_in_batches_read_back_and_emptied_an
         }
         bench.server.forget_asked();
         bench.connector.tell(&all).await.unwrap();
-        let writes = bench.server.asked().into_iter().filter(|asked| {
-            asked.method == "PATCH" || asked.text().contains("crm.item.update")
-        });
+        let writes = bench
+            .server
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.method == "PATCH" || asked.text().contains("crm.item.update"));
         assert_eq!(writes.count(), 0, "{mode}: it is there already");
         let nothing = [(all[0].0.clone(), Told::default())];
         assert!(bench.connector.tell(&nothing).await.unwrap()[0].is_ok(), "{mode}");
@@ -246,7 +251,6 @@ async fn what_is_told_of_contacts_is_written_in_batches_read_back_and_emptied_an
         assert_eq!((&*card.given, &*card.phone), ("Иван", "8 (912) 345-67-89"), "{mode}: nothing else is touched");
     }
 }
-
 
 #[tokio::test]
 async fn a_field_that_is_told_and_not_there_stops_the_lane_with_its_name() {
@@ -259,7 +263,10 @@ async fn a_field_that_is_told_and_not_there_stops_the_lane_with_its_name() {
         let failure = outcome.unwrap_err();
         assert_eq!(failure.class, FailureClass::TenantBlocked, "{mode}: {failure}");
         let findings = bench.connector.probe().await;
-        assert!(findings.iter().any(|f| f.verdict == Verdict::Warning && f.what.contains(wrong)), "{mode}: {findings:#?}");
+        assert!(
+            findings.iter().any(|f| f.verdict == Verdict::Warning && f.what.contains(wrong)),
+            "{mode}: {findings:#?}"
+        );
     }
 }
 
@@ -379,15 +386,17 @@ async fn the_fields_are_made_once_and_what_is_printed_makes_them_be_filled() {
         let findings = bench.connector.prepare().await;
         assert!(findings.iter().all(|finding| finding.verdict == Verdict::Good), "{mode}: {findings:#?}");
         let paste = findings.last().unwrap().remedy.clone();
-        let pasted = |config: String| paste.split("\n[").fold(config, |config, section| {
-            let (head, lines) = section.split_once('\n').unwrap();
-            let head = format!("[{}\n", head.trim_start_matches('['));
-            if config.contains(&head) {
-                config.replace(&head, &format!("{head}{lines}\n"))
-            } else {
-                format!("{config}{head}{lines}\n")
-            }
-        });
+        let pasted = |config: String| {
+            paste.split("\n[").fold(config, |config, section| {
+                let (head, lines) = section.split_once('\n').unwrap();
+                let head = format!("[{}\n", head.trim_start_matches('['));
+                if config.contains(&head) {
+                    config.replace(&head, &format!("{head}{lines}\n"))
+                } else {
+                    format!("{config}{head}{lines}\n")
+                }
+            })
+        };
         let mut bench = Bench::with(Arc::clone(&crm), pasted).await;
         // Another box, some time after.
         bench.clock.advance(std::time::Duration::from_secs(3600));

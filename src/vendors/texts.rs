@@ -26,7 +26,8 @@ pub(super) fn bears(text: &str, key: Uuid) -> bool {
 }
 
 pub(super) fn said(text: &str, key: Uuid) -> Said {
-    let is = |of: fn(Language, Uuid) -> String| Language::ALL.into_iter().any(|language| of(language, key) == text.trim());
+    let is =
+        |of: fn(Language, Uuid) -> String| Language::ALL.into_iter().any(|language| of(language, key) == text.trim());
     match () {
         () if is(void_text) => Said::Void,
         () if is(erased_text) => Said::Erased,

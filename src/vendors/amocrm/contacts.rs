@@ -160,9 +160,9 @@ impl AmoCrm {
         let number = |field: &Option<String>| field.as_deref().and_then(|field| field.parse::<i64>().ok());
         let (patronymic, source) = (number(&self.settings.fields.patronymic), number(&self.settings.told.source));
         let own = [(Some(mark), Some(&*new.mark)), (patronymic, new.patronymic.as_deref()), (source, Some("Snova"))];
-        let own = own.into_iter().filter_map(|(field, value)| {
-            Some(json!({ "field_id": field?, "values": [{ "value": value? }] }))
-        });
+        let own = own
+            .into_iter()
+            .filter_map(|(field, value)| Some(json!({ "field_id": field?, "values": [{ "value": value? }] })));
         let reached = [("PHONE", &new.phone), ("EMAIL", &new.email)].into_iter().filter_map(|(code, value)| {
             let value = value.as_ref()?;
             Some(json!({ "field_code": code, "values": [{ "value": value, "enum_code": "WORK" }] }))
@@ -231,7 +231,10 @@ impl AmoCrm {
         let (rows, more) = self.page(page as usize, &[newest_first, ("limit", &PAGE.to_string())]).await?;
         let stamps: Vec<i64> = rows.iter().map(|row| row["updated_at"].as_i64().unwrap_or(0)).collect();
         if !stamps.is_sorted_by(|a, b| a >= b) {
-            return Err(Failure::blocked("amoCRM does not sort contacts by their change; changes cannot be read", None));
+            return Err(Failure::blocked(
+                "amoCRM does not sort contacts by their change; changes cannot be read",
+                None,
+            ));
         }
         let newest = newest.or(stamps.first().copied()).unwrap_or(since).max(since);
         let wanted: Vec<Value> =
@@ -260,7 +263,9 @@ impl AmoCrm {
             let (events, more) = match self.page_of("/events", "events", page, &wanted).await {
                 Ok(events) => events,
                 // Not every login may read events; who is gone is then met with the next visit.
-                Err(failure) if failure.class == crate::crm::FailureClass::TenantBlocked && failure.wait.is_none() => break,
+                Err(failure) if failure.class == crate::crm::FailureClass::TenantBlocked && failure.wait.is_none() => {
+                    break;
+                }
                 Err(failure) => return Err(failure),
             };
             for event in events.iter().filter(|event| event["entity_type"] == "contact") {

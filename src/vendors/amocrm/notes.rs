@@ -270,7 +270,8 @@ pub(super) async fn rewrite(
         for visit in visits {
             let params = params(visit.key);
             let own = there.iter().filter(|note| texts::bears(&note.text, visit.key));
-            let is_stale = |note: &&Note| params["text"] != note.text.as_str() && may(texts::said(&note.text, visit.key));
+            let is_stale =
+                |note: &&Note| params["text"] != note.text.as_str() && may(texts::said(&note.text, visit.key));
             for note in own.filter(is_stale) {
                 replace(account, &note.id, &params).await?;
             }

@@ -123,7 +123,8 @@ async fn filter(account: &mut AmoCrm) -> Finding {
     match look(account, "/contacts", &[(&name, &nobody)]).await {
         Ok(None) => Finding::good(format!("{what}: works or finds nobody; Snova does not need it")),
         Ok(Some(row)) => {
-            let ignored = if wire::id(&row["id"]).is_some() { "is not open in this account" } else { "answers without sense" };
+            let ignored =
+                if wire::id(&row["id"]).is_some() { "is not open in this account" } else { "answers without sense" };
             Finding::good(format!("{what}: {ignored}; Snova does not need it"))
         }
         Err(failure) => Finding::warning(what, failure.to_string()),

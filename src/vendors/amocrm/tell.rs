@@ -35,7 +35,10 @@ fn row(account: &AmoCrm, contact: &ContactId, told: &Told) -> Value {
 
 /// Up to fifty contacts in one request. One bad row fails the whole: it is looked for by halves, since what is written
 /// twice does no harm. What is there already is not written again, and what was written is read back.
-pub(super) async fn tell(account: &mut AmoCrm, told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
+pub(super) async fn tell(
+    account: &mut AmoCrm,
+    told: &[(ContactId, Told)],
+) -> Result<Vec<Result<(), Failure>>, Failure> {
     let ids = |part: &[usize]| part.iter().map(|at| told[*at].0.0.clone()).collect::<BTreeSet<_>>();
     let all: Vec<usize> = (0..told.len()).collect();
     let mut done: BTreeMap<usize, Result<(), Failure>> = BTreeMap::new();
@@ -123,7 +126,9 @@ async fn one(account: &mut AmoCrm, there: &[Value], field: &Field<'_>) -> (Findi
     };
     match made {
         Ok(Some(number)) => (Finding::good(format!("{}, made as «{name}»", what(&number))), Some(number)),
-        Ok(None) => (Finding::warning(what("?"), "amoCRM's answer names no field; look for it in a contact's settings"), None),
+        Ok(None) => {
+            (Finding::warning(what("?"), "amoCRM's answer names no field; look for it in a contact's settings"), None)
+        }
         Err(failure) => {
             let remedy = format!("make a field «{name}» of the kind {shown} and give its number ({failure})");
             (Finding::warning(format!("a field of contacts for {}", field.key), remedy), None)

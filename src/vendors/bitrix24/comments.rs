@@ -106,7 +106,9 @@ impl Bitrix24 {
                         let created = row["CREATED"].as_str().and_then(|at| at.parse().ok());
                         Some(Comment { id: wire::id_of(row)?, contact: contact.clone(), text, created })
                     }));
-                    let is_past = found[before..].iter().any(|own| own.created.zip(look.from).is_some_and(|(at, from)| at < from));
+                    let is_past = found[before..]
+                        .iter()
+                        .any(|own| own.created.zip(look.from).is_some_and(|(at, from)| at < from));
                     let is_met = |key: &Uuid| found.iter().any(|comment| comment.bears(*key));
                     let is_enough = is_past || !look.keys.is_empty() && look.keys.iter().all(is_met);
                     if let Some(next) = next.filter(|_| !is_enough) {

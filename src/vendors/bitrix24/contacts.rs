@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 use super::names::{CONTACT, CardNames, DEAL};
 use super::wire::Command;
 use super::{Bitrix24, PAGE, wire};
-use crate::crm::{
-    Changes, ConsentWord, Contact, ContactId, Failure, Mark, NewContact, Seek, Told, phone_spellings,
-};
+use crate::crm::{Changes, ConsentWord, Contact, ContactId, Failure, Mark, NewContact, Seek, Told, phone_spellings};
 
 /// Whose ids these are, in originatorId.
 const ORIGINATOR: &str = "snova";

@@ -224,7 +224,11 @@ impl Bitrix24 {
     }
 
     /// Those of these contacts that are there, by their ids.
-    async fn contact_rows(&mut self, ids: &BTreeSet<String>, select: &Value) -> Result<BTreeMap<String, Value>, Failure> {
+    async fn contact_rows(
+        &mut self,
+        ids: &BTreeSet<String>,
+        select: &Value,
+    ) -> Result<BTreeMap<String, Value>, Failure> {
         let mut there = BTreeMap::new();
         let ids: Vec<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         for part in ids.chunks(PAGE) {

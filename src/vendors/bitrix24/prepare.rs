@@ -50,8 +50,7 @@ impl Place {
         match self {
             Self::Contacts => {
                 let own = name.strip_prefix("UF_CRM_").unwrap_or(name);
-                let fields =
-                    json!({ "FIELD_NAME": own, "USER_TYPE_ID": typed, "LABEL": label, "SHOW_FILTER": "Y", "MANDATORY": "N" });
+                let fields = json!({ "FIELD_NAME": own, "USER_TYPE_ID": typed, "LABEL": label, "SHOW_FILTER": "Y", "MANDATORY": "N" });
                 ("crm.contact.userfield.add", json!({ "fields": fields }))
             }
             Self::Elements { own, .. } => {
@@ -104,8 +103,13 @@ impl Prepared {
                 self.found.push(Finding::good(format!("{what}{made}")));
                 continue;
             }
-            let why = refused.map_or_else(|| "Битрикс24 took it and does not show it".to_owned(), |failure| failure.to_string());
-            let remedy = format!("make it, of the type {}, with the heading «Snova: {}» ({why})", kind(field.kind).1, field.label);
+            let why = refused
+                .map_or_else(|| "Битрикс24 took it and does not show it".to_owned(), |failure| failure.to_string());
+            let remedy = format!(
+                "make it, of the type {}, with the heading «Snova: {}» ({why})",
+                kind(field.kind).1,
+                field.label
+            );
             self.found.push(Finding::warning(what, remedy));
         }
         self.sections.push(fields::section(&format!("crm.bitrix24.{section}"), &named));
@@ -126,7 +130,13 @@ pub(super) async fn prepare(portal: &mut Bitrix24) -> Vec<Finding> {
 
 async fn all(portal: &mut Bitrix24, prepared: &mut Prepared) -> Result<(), Failure> {
     let settings = portal.settings.clone();
-    let mark = [Field { key: "external_id", code: "", kind: Kind::Text, label: "ID", name: settings.fields.external_id.as_deref() }];
+    let mark = [Field {
+        key: "external_id",
+        code: "",
+        kind: Kind::Text,
+        label: "ID",
+        name: settings.fields.external_id.as_deref(),
+    }];
     prepared.fields(portal, Place::Contacts, "fields", &mark).await?;
     prepared.fields(portal, Place::Contacts, "told", &fields::of_contact(&settings.told)).await?;
     let Some(type_id) = settings.visit_type_id else {

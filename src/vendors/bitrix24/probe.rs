@@ -108,7 +108,10 @@ async fn visits(portal: &mut Bitrix24, type_id: u32) -> Vec<Finding> {
             None if name == "contactIds" => {
                 Finding::missing(what, "switch on the field of clients in the smart process's settings")
             }
-            None => Finding::missing(what, "make it, or name the right one in [crm.bitrix24.visit] or [crm.bitrix24.record]"),
+            None => Finding::missing(
+                what,
+                "make it, or name the right one in [crm.bitrix24.visit] or [crm.bitrix24.record]",
+            ),
         });
     }
     let filled: Vec<&str> = filled.iter().map(|name| &**name).collect();

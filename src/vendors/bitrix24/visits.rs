@@ -48,15 +48,16 @@ impl Bitrix24 {
         for (at, visit) in visits.iter().enumerate().filter(|(_, visit)| !there.contains_key(&visit.contact.0)) {
             done.insert(at, Err(if visit.contact.0.parse::<i64>().is_ok() { gone() } else { not_ours() }));
         }
-        let left = |done: &BTreeMap<usize, _>| (0..visits.len()).filter(|at| !done.contains_key(at)).collect::<Vec<_>>();
+        let left =
+            |done: &BTreeMap<usize, _>| (0..visits.len()).filter(|at| !done.contains_key(at)).collect::<Vec<_>>();
         if let Some(type_id) = self.elements() {
             let names = self.visit_names(type_id).await?;
             for part in left(&done).chunks(BATCH) {
-                let owner = |visit: &VisitRecord| there.get(&visit.contact.0).and_then(|row| wire::number(&row["assignedById"]));
-                let commands: Vec<Command> = part
-                    .iter()
-                    .map(|at| self.element(type_id, &names, &visits[*at], owner(&visits[*at])))
-                    .collect();
+                let owner = |visit: &VisitRecord| {
+                    there.get(&visit.contact.0).and_then(|row| wire::number(&row["assignedById"]))
+                };
+                let commands: Vec<Command> =
+                    part.iter().map(|at| self.element(type_id, &names, &visits[*at], owner(&visits[*at]))).collect();
                 for (at, outcome) in part.iter().zip(self.batch(&commands).await?) {
                     match outcome.result() {
                         Err((code, _)) if code == NO_ELEMENTS => {
@@ -75,7 +76,9 @@ impl Bitrix24 {
             let commands: Vec<Command> = part.iter().map(|at| self.comment(&visits[*at])).collect();
             for (at, outcome) in part.iter().zip(self.batch(&commands).await?) {
                 let unnamed = || Failure::transient("Битрикс24's answer names no comment");
-                let made = outcome.result().map_err(|(code, failure)| if code == "OWNER_NOT_FOUND" { gone() } else { failure });
+                let made = outcome
+                    .result()
+                    .map_err(|(code, failure)| if code == "OWNER_NOT_FOUND" { gone() } else { failure });
                 let id = made.and_then(|(result, _)| wire::number(&result).ok_or_else(unnamed));
                 done.insert(*at, id.map(|id| RecordId(format!("{COMMENT}{id}"))));
             }
@@ -215,10 +218,12 @@ impl Bitrix24 {
     async fn rewrite(&mut self, visit: &SentVisit, values: &[(String, String)], text: &str) -> Result<(), Failure> {
         let (elements, comments) = self.places(std::slice::from_ref(visit)).await?;
         let stands = |text: &str| texts::said(text, visit.key) == Said::Stands;
-        let updates = elements.iter().filter(|element| stands(&element.title)).filter_map(|element| self.update(element.id));
+        let updates =
+            elements.iter().filter(|element| stands(&element.title)).filter_map(|element| self.update(element.id));
         let updates = updates.map(|command| with_fields(command, values));
         let comments = comments.iter().filter(|comment| stands(&comment.text) && comment.text != text);
-        let changed = comments.map(|comment| comment.command("crm.timeline.comment.update").with("fields[COMMENT]", text));
+        let changed =
+            comments.map(|comment| comment.command("crm.timeline.comment.update").with("fields[COMMENT]", text));
         let commands: Vec<Command> = updates.chain(changed).collect();
         self.all_done(&commands).await
     }
@@ -269,7 +274,8 @@ impl Bitrix24 {
         let mut standing = Vec::new();
         if let (Some(type_id), Some(names)) = (self.settings.visit_type_id, self.names_of_elements().await?) {
             let named = [&names.visit.at, &names.visit.void, &names.record.store].into_iter().flatten();
-            let select: Vec<&str> = ["id", "xmlId", "title", "createdTime"].into_iter().chain(named.map(|name| &**name)).collect();
+            let select: Vec<&str> =
+                ["id", "xmlId", "title", "createdTime"].into_iter().chain(named.map(|name| &**name)).collect();
             let rows = self.list(type_id, &json!({ "=contactId": contact.0 }), &json!(select)).await?;
             let own = |row: &Value| {
                 let key: Uuid = row["xmlId"].as_str()?.parse().ok()?;

@@ -189,7 +189,9 @@ impl FakeBitrix24 {
             }
             "crm.contact.userfield.add" => {
                 let fields = &given["fields"];
-                self.items.make_field(CONTACTS, &text(&fields["FIELD_NAME"]), &text(&fields["USER_TYPE_ID"])).and_then(plain)
+                self.items
+                    .make_field(CONTACTS, &text(&fields["FIELD_NAME"]), &text(&fields["USER_TYPE_ID"]))
+                    .and_then(plain)
             }
             "userfieldconfig.add" => {
                 let field = &given["field"];

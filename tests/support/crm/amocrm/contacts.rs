@@ -57,7 +57,8 @@ impl FakeAmoCrm {
                 _ => false,
             };
             let values = value["values"].as_array();
-            if values.is_none() && !value["values"].is_null() || values.is_some_and(|values| values.iter().any(is_bad)) {
+            if values.is_none() && !value["values"].is_null() || values.is_some_and(|values| values.iter().any(is_bad))
+            {
                 faults.push(bad(&row["request_id"], "InvalidType", &format!("{path}.values")));
             }
         }
@@ -87,7 +88,10 @@ impl FakeAmoCrm {
             if kind == "date" {
                 // A day is the midnight of the account's time zone.
                 let midnight = |at: i64| (at + 3 * 3600).div_euclid(86_400) * 86_400 - 3 * 3600;
-                values = values.iter().filter_map(|value| Some(json!({ "value": midnight(value["value"].as_i64()?) }))).collect();
+                values = values
+                    .iter()
+                    .filter_map(|value| Some(json!({ "value": midnight(value["value"].as_i64()?) })))
+                    .collect();
             }
             let is_dropped = forgetful && kind == "text";
             if !values.is_empty() && !is_dropped {

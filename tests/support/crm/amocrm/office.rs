@@ -87,19 +87,26 @@ impl FakeAmoCrm {
 
     pub(super) fn value(row: &Row, field: i64) -> Value {
         let fields = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
-        fields.iter().find(|own| own["field_id"] == field).map(|own| own["values"][0]["value"].clone()).unwrap_or_default()
+        fields
+            .iter()
+            .find(|own| own["field_id"] == field)
+            .map(|own| own["values"][0]["value"].clone())
+            .unwrap_or_default()
     }
 
     pub(super) fn all_fields(&self) -> Vec<Field> {
-        let fixed = FIELDS.iter().map(|(id, code, kind, name)| {
-            (*id, code.map(str::to_owned), (*kind).to_owned(), (*name).to_owned())
-        });
+        let fixed = FIELDS
+            .iter()
+            .map(|(id, code, kind, name)| (*id, code.map(str::to_owned), (*kind).to_owned(), (*name).to_owned()));
         fixed.chain(self.made.iter().cloned()).collect()
     }
 
     pub(super) fn custom_fields(&mut self, id: Option<&str>, asked: &Asked) -> Answer {
         let rows = |(id, code, kind, name): &Field| {
-            json!({ "id": id, "code": code, "type": kind, "name": name, "entity_type": "contacts" }).as_object().cloned().unwrap()
+            json!({ "id": id, "code": code, "type": kind, "name": name, "entity_type": "contacts" })
+                .as_object()
+                .cloned()
+                .unwrap()
         };
         let all = self.all_fields();
         match (asked.method.as_str(), id) {
@@ -113,11 +120,21 @@ impl FakeAmoCrm {
                 let row = asked.json().unwrap_or_default()[0].clone();
                 let text = |name: &str| row[name].as_str().map(str::to_owned);
                 let (Some(kind), Some(name)) = (text("type"), text("name")) else {
-                    return problem(400, "Bad Request", "Request validation failed", Some(json!([bad(&row["request_id"], "FieldMissing", "name")])));
+                    return problem(
+                        400,
+                        "Bad Request",
+                        "Request validation failed",
+                        Some(json!([bad(&row["request_id"], "FieldMissing", "name")])),
+                    );
                 };
                 let code = text("code");
                 if all.iter().any(|field| code.is_some() && field.1 == code) {
-                    return problem(400, "Bad Request", "Request validation failed", Some(json!([bad(&row["request_id"], "NotUnique", "code")])));
+                    return problem(
+                        400,
+                        "Bad Request",
+                        "Request validation failed",
+                        Some(json!([bad(&row["request_id"], "NotUnique", "code")])),
+                    );
                 }
                 let id = 9201 + self.made.len() as i64;
                 self.made.push((id, code, kind, name));
@@ -135,7 +152,8 @@ impl FakeAmoCrm {
         let from = asked.param("filter[created_at][from]").and_then(number);
         let mut rows = self.events.clone();
         rows.retain(|row| {
-            kinds.iter().any(|kind| row["type"] == *kind) && from.is_none_or(|from| row["created_at"].as_i64() >= Some(from))
+            kinds.iter().any(|kind| row["type"] == *kind)
+                && from.is_none_or(|from| row["created_at"].as_i64() >= Some(from))
         });
         rows.reverse();
         listed(asked, "events", rows)
@@ -158,7 +176,8 @@ impl FakeAmoCrm {
         for note in self.notes.iter_mut().filter(|note| note["entity_id"] == from) {
             note.insert("entity_id".to_owned(), to.into());
         }
-        let others = self.contacts[self.at(loser).unwrap()]["custom_fields_values"].as_array().cloned().unwrap_or_default();
+        let others =
+            self.contacts[self.at(loser).unwrap()]["custom_fields_values"].as_array().cloned().unwrap_or_default();
         let at = self.at(survivor).unwrap();
         let own: Vec<Value> = self.contacts[at]["custom_fields_values"].as_array().cloned().unwrap_or_default();
         let has: BTreeSet<i64> = own.iter().filter_map(|field| field["field_id"].as_i64()).collect();

@@ -137,7 +137,8 @@ impl Items {
         };
         let mut described: Row = self.fields(type_id, quirks)?.iter().map(describe).collect();
         if self.demands_field && type_id == VISITS {
-            let field = json!({ "type": "employee", "isRequired": true, "isReadOnly": false, "upperName": "UF_CRM_5_MANAGER" });
+            let field =
+                json!({ "type": "employee", "isRequired": true, "isReadOnly": false, "upperName": "UF_CRM_5_MANAGER" });
             described.insert("ufCrm5Manager".to_owned(), field);
         }
         Ok(json!({ "fields": described }))

@@ -97,7 +97,8 @@ impl FakeBitrix24 {
             }
         }
         self.items.change(CONTACTS, &survivor.into(), &fields, self.quirks, now).unwrap();
-        for row in self.items.tables.get_mut(&VISITS).into_iter().flatten().filter(|row| row["contactId"] == from["id"]) {
+        for row in self.items.tables.get_mut(&VISITS).into_iter().flatten().filter(|row| row["contactId"] == from["id"])
+        {
             row.insert("contactId".to_owned(), to["id"].clone());
             row.insert("contactIds".to_owned(), json!([to["id"]]));
         }
