@@ -73,7 +73,8 @@ fn no_two_people_agree_and_hardly_anybody_is_asked_about_themselves() {
 
 /// The lines of the table of given names: the gender, the whole names, the short ones.
 fn lines() -> impl Iterator<Item = (&'static str, Vec<&'static str>, Vec<&'static str>)> {
-    let lines = include_str!("../src/names/given.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines =
+        include_str!("../src/names/given.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| {
         let (gender, names) = line.split_once(' ').expect("a line has names");
         let mut columns = names.split('|').map(|names| names.split_whitespace().filter(|name| !name.ends_with('?')));
@@ -82,7 +83,7 @@ fn lines() -> impl Iterator<Item = (&'static str, Vec<&'static str>, Vec<&'stati
     })
 }
 
-/// Every name with every other is a test of the room's own; here they go the whole way, each with a tenth of the others.
+/// Every name with every other is a test of the room's own; here they go the whole way, each with one in 25 of the others.
 #[test]
 fn no_mans_name_agrees_with_a_womans() {
     let of = |gender: &str| -> BTreeSet<&str> {
@@ -92,7 +93,7 @@ fn no_mans_name_agrees_with_a_womans() {
     assert!(men.len() > 700 && women.len() > 700, "{} and {}", men.len(), women.len());
     let mut faults = Vec::new();
     for (at, man) in men.iter().enumerate().filter(|(_, man)| !women.contains(*man)) {
-        for woman in women.iter().skip(at % 10).step_by(10).filter(|woman| !men.contains(*woman)) {
+        for woman in women.iter().skip(at % 25).step_by(25).filter(|woman| !men.contains(*woman)) {
             if verdict(man, woman) == "agree" {
                 faults.push(format!("{man} | {woman}"));
             }
@@ -212,8 +213,32 @@ fn manners_stay_the_customers_own() {
 /// What people and programs write into the fields of a name.
 fn text() -> impl Strategy<Value = String> {
     let names = vec![
-        "Пётр", "П.", "П.С.", "Саша", "Мария", "Сергеевич", "Сергеевна", "Иванов", "Іванова", "Муж", "Anna", "O'Neil",
-        "и", "ООО", "мл.", "оглы", "-", "Анна-Мария", "Роман", "Богдан", "Yuliia", "Абрамович", "де", "77", "ё́", "ﬀ",
+        "Пётр",
+        "П.",
+        "П.С.",
+        "Саша",
+        "Мария",
+        "Сергеевич",
+        "Сергеевна",
+        "Иванов",
+        "Іванова",
+        "Муж",
+        "Anna",
+        "O'Neil",
+        "и",
+        "ООО",
+        "мл.",
+        "оглы",
+        "-",
+        "Анна-Мария",
+        "Роман",
+        "Богдан",
+        "Yuliia",
+        "Абрамович",
+        "де",
+        "77",
+        "ё́",
+        "ﬀ",
     ];
     let words = proptest::collection::vec(proptest::sample::select(names), 0..5).prop_map(|words| words.join(" "));
     prop_oneof![3 => words, 1 => ".*", 1 => "[А-Яа-яёіїґA-Za-z. -]{0,30}"]

@@ -65,7 +65,8 @@ impl Table {
                 }
             }
             if gender == Gender::Masculine {
-                let fathers = forms.iter().filter(|(_, kind)| *kind == Kind::Full).map(|(word, _)| kin::stem(&word.sound));
+                let fathers =
+                    forms.iter().filter(|(_, kind)| *kind == Kind::Full).map(|(word, _)| kin::stem(&word.sound));
                 let made = column().filter_map(|word| Some(kin::ended(&Word::new(word))?.0.stem));
                 for stem in fathers.map(str::to_owned).chain(made.collect::<Vec<_>>()) {
                     let groups = table.by_stem.entry(stem).or_default();
@@ -118,7 +119,8 @@ pub(super) fn is_whole(word: &Word) -> bool {
 /// The gender of a name that only one gender bears.
 pub(super) fn gender(word: &Word) -> Option<Gender> {
     let known = entries(word.parts().first()?);
-    let mut genders = known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(group, _)| TABLE.groups[*group].gender);
+    let mut genders =
+        known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(group, _)| TABLE.groups[*group].gender);
     let first = genders.next()?;
     genders.all(|gender| gender == first).then_some(first)
 }
@@ -131,7 +133,8 @@ pub(super) fn fathers(stem: &str) -> &'static [usize] {
 /// Whether an initial is that of this given name, in any of its languages.
 pub(super) fn has_initial(word: &Word, initial: &Word) -> bool {
     let known = entries(word);
-    let forms = known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).flat_map(|(group, _)| &TABLE.groups[*group].forms);
+    let forms =
+        known.iter().filter(|(_, kind)| *kind != Kind::Perhaps).flat_map(|(group, _)| &TABLE.groups[*group].forms);
     let mut forms = forms.filter(|(form, kind)| *kind == Kind::Full && form.script == initial.script);
     begins(word, initial) || forms.any(|(form, _)| begins(form, initial))
 }
@@ -183,7 +186,8 @@ fn compare_single(a: &Word, b: &Word, gender: Option<Gender>) -> Same {
                 (a.fold == b.fold || *kind.max(its) != Kind::Perhaps).then_some((*group, *kind.min(its)))
             });
             let shared: Vec<(usize, Kind)> = shared.collect();
-            let mut sure = shared.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(g, _)| TABLE.groups[*g].gender);
+            let mut sure =
+                shared.iter().filter(|(_, kind)| *kind != Kind::Perhaps).map(|(g, _)| TABLE.groups[*g].gender);
             match (shared.is_empty(), sure.next()) {
                 (true, _) => Same::No,
                 (false, _) if a.fold == b.fold => Same::Yes,
@@ -210,7 +214,8 @@ fn misspelt(word: &Word, names: &[(usize, Kind)]) -> Same {
     let of_names = |(index, _): (usize, &Group)| names.iter().any(|(name, _)| *name == index);
     let ends = |text: &str| (text.chars().next(), text.chars().last());
     let mut groups = TABLE.groups.iter().enumerate();
-    let is_one = groups.clone().filter(|group| of_names(*group)).any(|(_, group)| group.forms.iter().any(|(f, _)| near(f)));
+    let is_one =
+        groups.clone().filter(|group| of_names(*group)).any(|(_, group)| group.forms.iter().any(|(f, _)| near(f)));
     if !is_one {
         return Same::Unknown;
     }

@@ -10,7 +10,8 @@ use crate::customer::PersonName;
 /// not agree. Gender, form of address and spoken form stay ours, and so does the given name they were told for.
 pub fn greeted(ours: &PersonName, theirs: Written) -> PersonName {
     let words = Words::of(Written::of(ours));
-    let is_whole = |part: &Option<String>| part.as_deref().is_some_and(|part| part.chars().nth(1).is_some_and(|c| c != '.'));
+    let is_whole =
+        |part: &Option<String>| part.as_deref().is_some_and(|part| part.chars().nth(1).is_some_and(|c| c != '.'));
     if words.tokens.iter().all(|token| !token.is_initial) && is_whole(&ours.patronymic) && is_whole(&ours.family) {
         return ours.clone();
     }

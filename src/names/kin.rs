@@ -106,7 +106,8 @@ pub(super) fn gender_of_family(word: &Word) -> Option<Gender> {
 
 /// Whether a word has the ending of a family.
 pub(super) fn is_family(word: &Word) -> bool {
-    gender_of_family(word).is_some() || NEUTRAL.iter().any(|ending| word.sound.len() > 5 && word.sound.ends_with(ending))
+    gender_of_family(word).is_some()
+        || NEUTRAL.iter().any(|ending| word.sound.len() > 5 && word.sound.ends_with(ending))
 }
 
 /// Compares families across genders and alphabets; of a double one a half is enough.

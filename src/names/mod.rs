@@ -16,8 +16,8 @@ use std::str::FromStr;
 use crate::customer::{Gender, PersonName};
 pub use greeted::greeted;
 use reading::{Reading, compare, readings};
-pub use written::Written;
 use written::Words;
+pub use written::Written;
 
 /// What two names say of their bearers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -68,7 +68,8 @@ pub(super) fn readings(words: &Words, told: Option<Gender>) -> Result<Vec<Readin
 
 /// What speaks for a word in a role, less what speaks against it.
 fn likelihood(token: &Token, role: Role, roles: &[Role]) -> i32 {
-    let is_ours = token.is_alone && matches!((token.field, role), (Field::Given, G) | (Field::Patronymic, P) | (Field::Family, F));
+    let is_ours = token.is_alone
+        && matches!((token.field, role), (Field::Given, G) | (Field::Patronymic, P) | (Field::Family, F));
     let told = if is_ours { 2 } else { 0 };
     if token.is_initial {
         return told + if role == F { if roles.len() == 2 { 0 } else { -2 } } else { 1 };

@@ -119,7 +119,8 @@ impl Words {
         let text: String = text.chars().filter(|c| !is_invisible(*c)).take(MOST_CHARS).collect();
         let text = text.replace(['‐', '‑', '‒', '–', '—', '−'], "-").replace(" -", "-").replace("- ", "-");
         // «Мария/Пётр» are two; "+7…" is a phone.
-        let joins = |at: usize| text[at..].starts_with(['/', '&', '+']) && !text[at + 1..].starts_with(char::is_numeric);
+        let joins =
+            |at: usize| text[at..].starts_with(['/', '&', '+']) && !text[at + 1..].starts_with(char::is_numeric);
         let text: String =
             text.char_indices().map(|(at, c)| if joins(at) { " & ".to_owned() } else { c.to_string() }).collect();
         let chunks: Vec<&str> = text
@@ -128,18 +129,20 @@ impl Words {
             .collect();
         let mut before = String::new();
         for (at, chunk) in chunks.iter().enumerate() {
-            if chunk.chars().any(|c| c.is_numeric() || c == '@') {
+            let starts_large = chunk.chars().next().is_some_and(char::is_uppercase);
+            // Phones, addresses, numbers of cards; a word that ends in a digit stands for itself.
+            if chunk.contains('@') || !starts_large && chunk.chars().any(char::is_numeric) {
                 continue;
             }
             let lower = chunk.to_lowercase();
             let bare = lower.trim_end_matches('.');
-            let starts_large = chunk.chars().next().is_some_and(char::is_uppercase);
             // «И.» is an initial, and «Муж» a family where one may stand.
             let is_letter = starts_large && bare.chars().count() == 1;
             let is_last = at + 1 == chunks.len() && (at > 0 || field == Field::Family);
             let may_be_family = starts_large && (is_last || chunks.get(at + 1).is_some_and(|next| next.contains('.')));
             match SORTS.get(bare).copied().filter(|_| !is_letter) {
-                Some(Sort::Title | Sort::Noise) => {}
+                Some(Sort::Noise) => {}
+                Some(Sort::Title) if !(starts_large && is_last) => {}
                 Some(Sort::Company) => self.fault = Some(Why::NoName),
                 Some(Sort::Several) if !may_be_family => self.fault = self.fault.or(Some(Why::SeveralNames)),
                 Some(Sort::Younger) => self.is_elder = Some(false),
@@ -168,8 +171,8 @@ impl Words {
                 None => (rest, "", false),
             };
             rest = after;
-            let part = part.trim_matches(|c: char| !c.is_alphabetic());
-            let letters = part.chars().filter(|c| c.is_alphabetic()).count();
+            let part = part.trim_matches(|c: char| !c.is_alphanumeric());
+            let letters = part.chars().filter(|c| c.is_alphanumeric()).count();
             if letters == 0 {
                 continue;
             }
