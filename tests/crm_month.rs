@@ -121,9 +121,10 @@ impl Month {
     fn enrol(&mut self) {
         let person = self.dice.below(self.people.len());
         for shop in self.people[person].shops.clone() {
-            // Often in both stores within the same minutes.
-            if !self.enrolled.contains_key(&(shop, person)) && !self.dice.one_in(3) {
-                let of = &self.people[person];
+            // Often in both stores within the same minutes. In one store a phone is one customer's.
+            let of = &self.people[person];
+            let taken = self.enrolled.keys().any(|(at, who)| *at == shop && self.people[*who].phone == of.phone);
+            if !taken && !self.dice.one_in(3) {
                 let customer = self.shops[shop].enrol_named(&of.name, &of.phone);
                 self.enrolled.insert((shop, person), customer);
             }
