@@ -133,6 +133,19 @@ async fn a_second_box_is_refused_the_persons_key_and_told_who_is_there() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_kept_of_somebody_deleted_is_taken_by_nobody_who_is_there() {
+    for vendor in ACTIVITIES {
+        let mut bench = bench(vendor).await;
+        let Creation::Made(id) = bench.connector.create(&elena(5, OURS)).await.unwrap() else { panic!("{vendor}") };
+        bench.server.crm.lock().unwrap().bin_contact(&id.0, bench.clock.wall().at);
+        let Creation::Taken(there) = bench.connector.create(&elena(5, ANOTHERS)).await.unwrap() else {
+            panic!("{vendor}")
+        };
+        assert_eq!((there.id.as_str(), there.deleted, there.given), (id.0.as_str(), true, None), "{vendor}");
+    }
+}
+
+#[tokio::test]
 async fn a_mark_of_two_boxes_is_found_by_either_and_written_whole() {
     for vendor in ACTIVITIES {
         let mut bench = bench(vendor).await;

@@ -205,6 +205,8 @@ pub fn phone_spellings(e164: &str) -> Vec<String> {
             format!("{spaced}({area}) {tail}"),
             format!("{prefix}({area}){tail}"),
             format!("{prefix}({area}) {tail}"),
+            format!("{spaced}({area}) {first}{second}{third}"),
+            format!("{spaced}{area} {first}{second}{third}"),
             format!("{spaced}{area} {first} {second} {third}"),
         ]
     };

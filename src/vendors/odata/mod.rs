@@ -207,7 +207,12 @@ impl<D: Dialect> CrmConnector for OData<D> {
             (Some(_), None) => Ok(Creation::Made(ContactId(new.key.to_string()))),
             // Its own key was refused, or the answer to the first try was lost: whose it is says its name and its mark.
             (Some(there), Some(_)) => Ok(Creation::Taken(Box::new(there))),
-            (None, Some(failure)) => Err(failure),
+            (None, Some(failure)) => {
+                // The key is refused and nobody is shown: somebody who was deleted.
+                let deleted = || Contact { id: new.key.to_string(), deleted: true, ..Contact::default() };
+                let is_taken = answer.is_some_and(|answer| answer.is_taken());
+                if is_taken { Ok(Creation::Taken(Box::new(deleted()))) } else { Err(failure) }
+            }
             (None, None) => {
                 Err(Failure::transient(format!("{vendor} says that it created the contact, and does not have it")))
             }

@@ -94,6 +94,11 @@ impl Answer {
         self.status == 404 && self.body["error"].is_object() && !lacks_table(&self.body)
     }
 
+    /// Whether a row with that key is there, or was and is kept among the deleted.
+    pub(super) fn is_taken(&self) -> bool {
+        self.status == 412 || says(&self.body, &["duplicate key", "unique constraint", "matching key values"])
+    }
+
     /// Whether the form of the request was refused, and not what it asks.
     pub(super) fn is_refused_form(&self) -> bool {
         matches!(self.status, 406 | 415)

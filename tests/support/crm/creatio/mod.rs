@@ -6,7 +6,7 @@
 
 mod service;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -131,6 +131,8 @@ pub struct FakeCreatio {
     pub strict: bool,
     /// What every insert of an activity is refused with.
     pub refuses: Option<(u16, &'static str)>,
+    /// Keys of contacts that were deleted: they are kept, and not given again.
+    deleted: BTreeSet<String>,
     described: Tables,
     demands_field: bool,
     right_taken: bool,
@@ -172,6 +174,7 @@ impl Default for FakeCreatio {
             most_per_second: 40,
             strict: false,
             refuses: None,
+            deleted: BTreeSet::new(),
             described: Tables::of(ENTITIES),
             demands_field: false,
             right_taken: false,
@@ -268,9 +271,11 @@ impl FakeCreatio {
         self.recent.len() > self.most_per_second
     }
 
-    /// Activities of one contact become another's, or nobody's.
-    fn retie(&mut self, from: &str, to: &Value, now: Timestamp) {
-        for row in self.tables.get_mut("Activity").unwrap().iter_mut().filter(|row| row["ContactId"] == from) {
+    /// The contact goes; its activities become another's, or nobody's.
+    fn drop_contact(&mut self, id: &str, to: &Value, now: Timestamp) {
+        self.tables.get_mut("Contact").unwrap().retain(|row| row["Id"] != id);
+        self.deleted.insert(id.to_owned());
+        for row in self.tables.get_mut("Activity").unwrap().iter_mut().filter(|row| row["ContactId"] == id) {
             row.insert("ContactId".to_owned(), to.clone());
             row.insert("ModifiedOn".to_owned(), service::stamp(now));
         }
@@ -414,16 +419,14 @@ impl FakeCrm for FakeCreatio {
         ids.map(|id| (id.clone(), self.contact(&id).unwrap())).collect()
     }
 
-    /// For good: there is no bin. Activities stay, of nobody.
+    /// Nobody sees it any more. Activities stay, of nobody.
     fn bin_contact(&mut self, id: &str, now: Timestamp) {
-        self.tables.get_mut("Contact").unwrap().retain(|row| row["Id"] != id);
-        self.retie(id, &Value::Null, now);
+        self.drop_contact(id, &Value::Null, now);
     }
 
     /// The loser's row is deleted, and what was the loser's is the survivor's.
     fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
-        self.tables.get_mut("Contact").unwrap().retain(|row| row["Id"] != loser);
-        self.retie(loser, &survivor.into(), now);
+        self.drop_contact(loser, &survivor.into(), now);
     }
 
     fn demand_field(&mut self, on: bool) {

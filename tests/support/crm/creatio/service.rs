@@ -299,7 +299,7 @@ impl FakeCreatio {
             Some(id) => id,
             None => self.fresh_id(),
         };
-        if self.rows(entity.name).iter().any(|row| row["Id"] == id.as_str()) {
+        if self.deleted.contains(&id) || self.rows(entity.name).iter().any(|row| row["Id"] == id.as_str()) {
             let message = format!("duplicate key value violates unique constraint \"PK{}Id\"", entity.name);
             return exception(500, "Npgsql.PostgresException", &message);
         }
