@@ -12,6 +12,8 @@ mod hostile;
 mod http_client;
 #[path = "web/sync.rs"]
 mod sync;
+#[path = "web/visits.rs"]
+mod visits;
 #[path = "support/web_box.rs"]
 mod web_box;
 #[path = "support/web_client.rs"]
@@ -340,13 +342,18 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
             "/api/v1/counters/{counter}",
             "/api/v1/counters/{counter}/entries",
             "/api/v1/counters/{counter}/events",
+            "/api/v1/counters/{counter}/receipt",
+            "/api/v1/counters/{counter}/served-by",
             "/api/v1/openapi.json",
             "/api/v1/sync",
             "/api/v1/sync/dead",
             "/api/v1/sync/dead/{event}/discard",
             "/api/v1/sync/dead/{event}/retry",
             "/api/v1/sync/retry",
+            "/api/v1/visits",
             "/api/v1/visits/{visit_id}/answer",
+            "/api/v1/visits/{visit_id}/receipt",
+            "/api/v1/visits/{visit_id}/void",
             "/assets/{file}",
             "/counters/{counter}",
             "/health",
@@ -363,14 +370,19 @@ async fn document_names_every_route_and_every_route_answers_as_documented() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let mut request = client().request(method.clone(), shop.url(&real));
             let is_entry = path.ends_with("/entries");
-            if method == Method::POST {
-                let body = if is_entry { json!({"entered": "4820"}) } else { json!({"verdict": "yes"}) };
-                request = request.json(&body);
+            if method != Method::GET {
+                request = request.json(&match path.rsplit('/').next() {
+                    Some("entries") => json!({"entered": "4820"}),
+                    Some("receipt") => json!({"number": "A-1", "sum": 100}),
+                    Some("served-by") => json!({"who": "Анна"}),
+                    Some("void") => json!({}),
+                    _ => json!({"verdict": "yes"}),
+                });
             }
             let sent = tokio::spawn(request.send());
             if is_entry {
                 shop.hear_entry(Ok(visit(4))).await;
-            } else if path.ends_with("/answer") {
+            } else if path.ends_with("/answer") || path.ends_with("/void") {
                 shop.hear(Ok(())).await;
             }
             let response = sent.await.unwrap().unwrap();

@@ -22,7 +22,7 @@ use super::watch::Seen;
 use super::{CoreParts, Settings, Supervision};
 use crate::clock::{Clock, Monotonic};
 use crate::gallery::{Gallery, GalleryHandle};
-use crate::greeter::{Answer, Counters, Desk, DeskConfig, DeskParts, Entry};
+use crate::greeter::{Answer, Counters, Desk, DeskConfig, DeskParts, Entry, Shifts};
 use crate::loader::{Loader, LoaderParts, PackName, Whole};
 use crate::shutdown::{self, Shutdown, Stopper};
 use crate::store::{Store, StoreError, visit_writer};
@@ -55,6 +55,7 @@ pub(super) struct Core {
     orders: Sender<Order>,
     answers: mpsc::Sender<Answer>,
     entries: mpsc::Sender<Entry>,
+    shifts: Shifts,
     cameras: CameraBoard,
     report: Report,
     keeping: Keeping,
@@ -108,6 +109,7 @@ impl Core {
         desk.take_up(started, unless_unreadable(left)?);
         desk.remember_entries(unless_unreadable(store.recent_entries(ENTRIES))?);
 
+        let shifts = desk.shifts();
         let outbox = Outbox::new(&store, &clock, settings.crm.vendor.as_str());
         let (report, crm_trouble) = Report::new(outbox, &metrics);
         let (answers, answered) = mpsc::channel(ANSWERS);
@@ -168,6 +170,7 @@ impl Core {
             orders,
             answers,
             entries,
+            shifts,
             cameras: CameraBoard::default(),
             report,
             keeping,
@@ -219,7 +222,11 @@ impl Core {
         let order = Order { config: settings.desk.clone(), cameras, done };
         self.orders.send(order).ok().context("the visit thread has ended")?;
         let screens = told.await.context("the visit thread has ended")?;
-        Ok(Counters::new(screens, self.answers.clone(), self.entries.clone()))
+        if !settings.served_by {
+            self.shifts.clear();
+        }
+        let shifts = settings.served_by.then(|| self.shifts.clone());
+        Ok(Counters::new(screens, self.answers.clone(), self.entries.clone()).with_shifts(shifts))
     }
 
     /// The new courier begins after the old one has ended, which may take the seconds of a request.

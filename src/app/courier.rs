@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::crm::{Failure, Heartbeat, SystemTimer, Tools};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
-use crate::sync::{Courier, CourierParts, StoreSecrets, company_key};
+use crate::sync::{Courier, CourierParts, StoreSecrets};
 use crate::telemetry::Metrics;
 use crate::vendors::Configured;
 
@@ -56,6 +56,7 @@ impl Dispatch {
             clock: Arc::clone(&self.clock),
             timer: Arc::new(SystemTimer),
             secrets: Arc::new(StoreSecrets(Some(Arc::clone(&self.store)))),
+            server_clock: Arc::default(),
         };
         let opened = self.settings.open(&tools);
         let connector = opened.map_err(|failure| self.refused(failure))?.context("no CRM is configured")?;
@@ -65,8 +66,8 @@ impl Dispatch {
             connector,
             beacon,
             settings: self.settings.common.clone(),
-            company: company_key(&self.store)?,
             clock: Arc::clone(&self.clock),
+            server_clock: tools.server_clock,
             time_zone: self.time_zone.clone(),
             metrics: Arc::clone(&self.metrics),
             heartbeat: Arc::clone(&self.heartbeat),

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::core::Core;
 use super::duty::spawn;
+use super::visit_book::Book;
 use super::visits::CameraStates;
 use super::{Settings, passwords, watch};
 use crate::camera::{self, Camera, FrameReceiver, FrameSource, SourceError, newest_frames};
@@ -133,6 +134,7 @@ impl Web {
             clock: Arc::clone(&core.clock),
             health: health(core, settings),
             sync: Arc::new(outbox),
+            visits: Arc::new(Book::new(&core.store, &core.clock, &settings.desk.time_zone)),
             stale_after: settings.crm.common.stale_after,
             metrics: Arc::clone(&core.metrics),
             host_names: vec![settings.device_name.clone()],

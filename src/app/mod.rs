@@ -18,6 +18,7 @@ mod report;
 pub mod settings;
 mod sync_desk;
 mod timekeeper;
+mod visit_book;
 mod visits;
 mod waiting;
 mod watch;

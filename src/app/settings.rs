@@ -39,6 +39,8 @@ pub struct Settings {
     pub crm: Configured,
     /// Visits older than so many days leave; `None` keeps them for ever.
     pub keep_visits_days: Option<u32>,
+    /// Whether the point of sale may say who serves.
+    pub served_by: bool,
 }
 
 impl Settings {
@@ -69,6 +71,7 @@ impl Settings {
             },
             crm: config.crm.clone(),
             keep_visits_days: config.store.keep_visits_days,
+            served_by: config.visit.served_by,
             pipeline: pipeline(config),
             cameras,
         })
@@ -82,7 +85,7 @@ impl Settings {
 
 /// The visits' part of the configuration.
 pub fn visit(config: &Config) -> VisitConfig {
-    let config::Visit { dwell, absence, merge, card_hold } = config.visit;
+    let config::Visit { dwell, absence, merge, card_hold, served_by: _ } = config.visit;
     VisitConfig { dwell, absence, merge, card_hold }
 }
 

@@ -12,6 +12,7 @@ use anyhow::Result;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use super::visit_book::NoBook;
 use super::{Settings, Supervision, keeper, lookout};
 use crate::clock::Clock;
 use crate::greeter::{CounterState, Counters};
@@ -125,6 +126,7 @@ impl WaitingRoom<'_> {
             clock: Arc::clone(&self.clock),
             health: Arc::new(health),
             sync: Arc::new(NoOutbox),
+            visits: Arc::new(NoBook),
             stale_after: self.settings.crm.common.stale_after,
             metrics: Arc::clone(&self.metrics),
             host_names: vec![self.settings.device_name.clone()],

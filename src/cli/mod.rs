@@ -7,6 +7,7 @@ mod cameras;
 mod check;
 mod clock;
 mod completions;
+mod contacts;
 mod crm;
 mod customers;
 mod demo;
@@ -24,6 +25,7 @@ pub mod setup;
 mod store;
 mod sync;
 mod truth;
+mod visits;
 mod who;
 
 use std::collections::BTreeSet;
@@ -79,6 +81,8 @@ enum Command {
     Crm(crm::CrmArgs),
     /// Look at the visits on their way to the CRM, and take given-up ones up again
     Sync(sync::SyncArgs),
+    /// List the visits of a day, and void one that was somebody else's
+    Visits(visits::VisitsArgs),
     /// Say whether the clock can be right, or say that it is
     Clock(clock::ClockArgs),
     /// Decide about a database or device key that is gone for good
@@ -132,6 +136,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
                 Command::Cameras(args) => cameras::run(args, &config),
                 Command::Crm(args) => return crm::run(args, &config),
                 Command::Sync(args) => return sync::run(args, &config),
+                Command::Visits(args) => visits::run(args, &config),
                 Command::Clock(args) => return clock::run(&args, &config),
                 Command::Store(args) => store::run(&args, &config),
                 Command::Setup(_)

@@ -70,7 +70,11 @@ pub fn run(args: SyncArgs, config: &Config) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         SyncCommand::Discard { event } => {
-            anyhow::ensure!(store.discard(event)?, "no given-up event has this id; `snova sync status` lists them");
+            let now = super::system_clock().wall().at;
+            anyhow::ensure!(
+                store.discard(event, now)?,
+                "no given-up event has this id; `snova sync status` lists them"
+            );
             out::line(format_args!("{event} is forgotten"));
             Ok(Outcome::Done)
         }
@@ -163,6 +167,8 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
         most: MOST,
         linked_only: false,
         now: clock.wall().at,
+        server_now: None,
+        is_try: false,
         days: clock.days(&config.device.time_zone),
         trust: clock.trust(),
     })?;
@@ -174,6 +180,9 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
         match &claimed.task {
             Task::Visit(_) => {}
             Task::Void(sent) => out::line(format_args!("would mark the visit {} as void\n", sent.key)),
+            Task::Amend(_, sent) => {
+                out::line(format_args!("would rewrite the visit {} by what is known now\n", sent.key))
+            }
             Task::Erasure(gone) => out::line(format_args!(
                 "would make the CRM forget customer {}: {} visits{}\n",
                 claimed.customer,

@@ -147,8 +147,9 @@ fn visit(mut section: Section, faults: &mut Faults) -> Visit {
             "the time to return ends before the visit does; give merge_s = 0 to merge nothing, or raise it",
         );
     }
+    let served_by = section.flag(faults, "served_by", default.served_by);
     section.close(faults);
-    Visit { dwell, absence, merge, card_hold }
+    Visit { dwell, absence, merge, card_hold, served_by }
 }
 
 fn greeting(mut section: Section, faults: &mut Faults) -> DayHours {

@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
-use super::{Failure, Timer, Tools};
+use super::{Failure, ServerClock, Timer, Tools};
 use crate::clock::{Clock, Monotonic};
 
 /// The most of an answer that is read: a page of 500 contacts is a tenth of it.
@@ -47,6 +47,7 @@ impl Default for HttpSettings {
 pub struct Http {
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
+    server: Arc<ServerClock>,
     timer: Arc<dyn Timer>,
     timeout: Duration,
     least_interval: Duration,
@@ -112,6 +113,7 @@ impl Http {
         Ok(Self {
             client,
             clock: Arc::clone(&tools.clock),
+            server: Arc::clone(&tools.server_clock),
             timer: Arc::clone(&tools.timer),
             timeout: settings.timeout,
             least_interval: interval,
@@ -132,6 +134,7 @@ impl Http {
         let reply = self.exchange(request).await?;
         if let Some(said) = reply.date() {
             self.clock.hear(said);
+            self.server.hear(self.clock.monotonic(), said);
         }
         match reply.status {
             429 => self.slow_down(),
@@ -139,6 +142,11 @@ impl Http {
             _ => {}
         }
         Ok(reply)
+    }
+
+    /// What the CRM's own clock says now; `None` before its first answer.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.server.at(self.clock.monotonic())
     }
 
     /// Halves the rate: the CRM says that it was too much.

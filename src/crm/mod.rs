@@ -6,10 +6,12 @@
 mod contact;
 mod failure;
 mod http;
+mod keys;
 mod mark;
 pub mod named;
 mod record;
 pub mod refresh;
+mod server_clock;
 mod settings;
 mod timer;
 mod token;
@@ -25,13 +27,17 @@ pub use contact::{
 };
 pub use failure::{Failure, FailureClass};
 pub use http::{Http, HttpSettings, Reply, Request, quoted_path};
+pub use keys::{Key, Keys, Page, key};
 pub use mark::Mark;
 pub use record::{
-    Forgotten, Greeting, Heartbeat, MUCH_SKEW, Receipt, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
+    Forgotten, Greeting, Heartbeat, MUCH_SKEW, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,
 };
+pub use server_clock::ServerClock;
 pub use settings::{ContactFields, CrmSettings, RecordFields, ToldFields};
 pub use timer::{SystemTimer, Timer};
 pub use token::Token;
+
+pub use crate::customer::Receipt;
 
 use crate::clock::Clock;
 
@@ -41,6 +47,8 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     pub timer: Arc<dyn Timer>,
     pub secrets: Arc<dyn Secrets>,
+    /// What the CRM's clock says: its connector's [`Http`] sets it.
+    pub server_clock: Arc<ServerClock>,
 }
 
 /// Tokens, passwords and keys by name, kept sealed. Two implementations: the store's, and a test's memory.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::ContactId;
 use crate::clock::WallTime;
-use crate::customer::{CustomerId, HowKnown};
+use crate::customer::{CustomerId, HowKnown, Receipt};
 use crate::face::CounterId;
 use crate::i18n::Language;
 
@@ -39,8 +39,8 @@ pub struct VisitRecord {
     pub receipt: Option<Receipt>,
     /// By how much the box's clock was ahead of the CRM's (negative: behind), where that is more than [`MUCH_SKEW`].
     pub skew: Option<SignedDuration>,
-    /// When the first try began that may have arrived, by the CRM's clock if that is known; `None` for a visit that was
-    /// never tried.
+    /// When the first try began that may have arrived, by the CRM's clock, never the box's. `None` where there was none, or
+    /// where the CRM's clock was not known then: a look for the visit has no lower bound of time.
     pub tried_at: Option<Timestamp>,
 }
 
@@ -64,22 +64,6 @@ impl Greeting {
     }
 }
 
-/// What was bought, as the point of sale says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    pub number: String,
-    /// In hundredths of the shop's currency.
-    pub sum: i64,
-}
-
-impl Receipt {
-    /// The sum with its decimal point: "1234.50".
-    pub fn decimal(&self) -> String {
-        let sign = if self.sum < 0 { "-" } else { "" };
-        format!("{sign}{}.{:02}", self.sum.unsigned_abs() / 100, self.sum.unsigned_abs() % 100)
-    }
-}
-
 /// A visit that the CRM has, or may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentVisit {
@@ -88,7 +72,7 @@ pub struct SentVisit {
     pub record: Option<RecordId>,
     /// Empty where the customer has no contact any more.
     pub contact: ContactId,
-    /// Before it was sent: the record in the CRM is not older.
+    /// Before it was sent, by the CRM's clock: the record in the CRM is not older. 1970 where that clock was not known.
     pub written_at: Timestamp,
 }
 

@@ -8,6 +8,7 @@ mod decision;
 mod id;
 mod identifier;
 mod name;
+mod receipt;
 mod word;
 
 pub use card::{Card, CrmCard, Customer};
@@ -16,4 +17,5 @@ pub use decision::{Candidate, Decision, Sighting, TrackId};
 pub use id::{CustomerId, VisitId};
 pub use identifier::{Country, Identifier, IdentifierError, IdentifierKind, parse_entry};
 pub use name::{FormOfAddress, Gender, NameError, PersonName};
+pub use receipt::{Receipt, ReceiptError};
 pub use word::{HowKnown, Verdict};

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::entries::Keys;
 use super::records::Rows;
 use super::screen::Counter;
+use super::shifts::Shifts;
 use super::{AnswerError, CounterState, CrmTrouble};
 use crate::camera::CameraState;
 use crate::clock::{Clock, Days, Monotonic};
@@ -63,6 +64,7 @@ pub struct Desk {
     pub(super) visits: Visits,
     pub(super) rows: Rows,
     pub(super) keys: Keys,
+    pub(super) shifts: Shifts,
     pub(super) counters: BTreeMap<CounterId, Counter>,
 }
 
@@ -80,6 +82,7 @@ impl Desk {
             visits: Visits::new(config.visit.clone()),
             rows: Rows::default(),
             keys: Keys::default(),
+            shifts: Shifts::default(),
             counters,
             config,
         }
@@ -92,6 +95,11 @@ impl Desk {
     /// What the screens of each counter follow.
     pub fn screens(&self) -> BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>> {
         self.counters.iter().map(|(id, counter)| (id.clone(), counter.screen())).collect()
+    }
+
+    /// Who serves at each counter, as it is told from now on.
+    pub fn shifts(&self) -> Shifts {
+        self.shifts.clone()
     }
 
     /// Whoever is at the counters stays there; only what `config` changes is another from now on. A counter that it

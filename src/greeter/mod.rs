@@ -7,10 +7,12 @@ mod desk;
 mod entries;
 mod records;
 mod screen;
+mod shifts;
 mod state;
 
 pub use desk::{Desk, DeskConfig, DeskParts};
 pub use entries::Entered;
+pub use shifts::Shifts;
 pub use state::{
     Answer, AnswerError, CandidateCard, CounterState, Counters, CrmTrouble, Entry, EntryError, EntryTaken, Greeted,
     Present,

@@ -58,6 +58,7 @@ impl Desk {
                 self.rows.all.insert(*visit, row);
                 let entry = self.keys.being_taken();
                 self.put(now, VisitWrite::Open { visit: record, entry });
+                self.note_served_by(now, *visit);
             }
             VisitEvent::Returned { visit, reopens: true, .. } => self.reopen(now, *visit),
             VisitEvent::Confirmed { visit, .. } => self.put_answer(now, *visit, Verdict::Yes),
@@ -158,6 +159,14 @@ impl Desk {
         let (customer, counter, how) = (row.customer, row.counter.clone(), row.how);
         let anew = VisitRecord { id, customer, counter, opened_at, how };
         self.put(now, VisitWrite::Reopen { visit, anew });
+        self.note_served_by(now, visit);
+    }
+
+    fn note_served_by(&mut self, now: Monotonic, visit: VisitId) {
+        let Some(row) = self.rows.all.get(&visit) else { return };
+        if let Some(who) = self.shifts.who(&row.counter) {
+            self.put(now, VisitWrite::Served { visit, who });
+        }
     }
 
     fn leave(&mut self, now: Monotonic, visit: VisitId) {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use super::Shifts;
 use crate::camera::CameraState;
 use crate::customer::{Card, CustomerId, PersonName, Verdict, VisitId};
 use crate::face::{CameraId, CounterId};
@@ -137,6 +138,8 @@ pub struct Counters {
     states: Arc<BTreeMap<CounterId, watch::Receiver<Arc<CounterState>>>>,
     answers: mpsc::Sender<Answer>,
     entries: mpsc::Sender<Entry>,
+    /// Where the owner lets it be said who serves.
+    shifts: Option<Shifts>,
 }
 
 impl Counters {
@@ -145,7 +148,17 @@ impl Counters {
         answers: mpsc::Sender<Answer>,
         entries: mpsc::Sender<Entry>,
     ) -> Self {
-        Self { states: Arc::new(states), answers, entries }
+        Self { states: Arc::new(states), answers, entries, shifts: None }
+    }
+
+    /// Lets it be said who serves at a counter.
+    pub fn with_shifts(self, shifts: Option<Shifts>) -> Self {
+        Self { shifts, ..self }
+    }
+
+    /// `None` where the owner has not switched that on.
+    pub fn shifts(&self) -> Option<&Shifts> {
+        self.shifts.as_ref()
     }
 
     /// The counters of this box in order of name.

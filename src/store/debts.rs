@@ -77,7 +77,8 @@ impl Store {
     pub fn take_up_debts(&self, target: TargetId) -> Result<(), StoreError> {
         self.write(|tx| {
             tx.execute(
-                "UPDATE deliveries SET state = 'new', not_before = NULL WHERE target = ?1 AND state IN ('new', 'dead')",
+                "UPDATE deliveries SET state = 'new', not_before = NULL, suspect_since = NULL
+                 WHERE target = ?1 AND state IN ('new', 'dead')",
                 params![target.0],
             )?;
             tx.execute("UPDATE targets SET blocked_until = NULL WHERE id = ?1", params![target.0])?;

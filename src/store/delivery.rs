@@ -8,12 +8,13 @@ use rusqlite::{Row, Transaction, params};
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::held::{self, Becomes};
 use super::ledger::{self, SentRecord};
 use super::rows::{customer_id, key, micros, time, uuid};
 use super::targets::TargetId;
 use super::tombstone::{self, Tombstone};
 use super::visits::{self, Visit};
-use super::{Store, StoreError, held, links};
+use super::{Lane, Store, StoreError, amendments, lane, links, told};
 use crate::clock::{Days, Trust};
 use crate::customer::{CustomerId, VisitId};
 
@@ -27,6 +28,8 @@ pub struct Claimed {
     pub customer: CustomerId,
     /// When the first try began that may have arrived; `None` if this is it.
     pub tried_at: Option<Timestamp>,
+    /// The same by the CRM's clock, if that was known then.
+    pub server_at: Option<Timestamp>,
     /// Tries before this one.
     pub attempts: u32,
     pub created_at: Timestamp,
@@ -41,6 +44,8 @@ pub enum Task {
     Visit(Box<Visit>),
     /// This record no longer holds.
     Void(SentRecord),
+    /// This record is to say what is known of the visit now.
+    Amend(Box<Visit>, SentRecord),
     Erasure(Tombstone),
 }
 
@@ -51,6 +56,8 @@ pub enum Conclusion {
     Done(Option<String>),
     /// To be tried again from `not_before` on.
     Again { class: &'static str, said: String, not_before: Timestamp },
+    /// Refused for what it is, as far as the CRM says. Given up if the lane works, else tried again from `not_before` on.
+    Refused { class: &'static str, said: String, not_before: Timestamp },
     /// Given up; a person must look at it.
     Dead { class: &'static str, said: String },
 }
@@ -68,6 +75,10 @@ pub struct Ask {
     /// Leaves visits of customers without a contact in the CRM where they are.
     pub linked_only: bool,
     pub now: Timestamp,
+    /// What the CRM's clock says now, if that is known.
+    pub server_now: Option<Timestamp>,
+    /// The lane is stopped, and this is a try: what is taken back or forgotten comes first, then what was tried least.
+    pub is_try: bool,
     pub days: Days,
     /// Under a clock that cannot be right nothing is taken back.
     pub trust: Trust,
@@ -76,7 +87,7 @@ pub struct Ask {
 impl Store {
     /// Claims what comes next, at most [`Ask::most`] visits or one event of another kind, and commits that they are under
     /// way, and that the CRM may have them, before anything is sent. The order of a customer's events is kept: none is
-    /// claimed while an earlier one is not done. A visit that its customer's consent does not cover at this time is held;
+    /// claimed while an earlier one is not done, except that visits pass a suspect, which may never be taken. A visit that its customer's consent does not cover at this time is held;
     /// one that may be with the CRM, and whose consent has ended by a clock that can be right, is taken back.
     pub fn claim(&self, ask: &Ask) -> Result<Vec<Claimed>, StoreError> {
         // Nothing to do is the rule; it must not cost a write.
@@ -91,9 +102,9 @@ impl Store {
             }
             let mut claimed = Vec::new();
             for waiting in allowed(tx, ask)? {
-                let entry = waiting.claimed(self, tx, ask.target)?;
+                let entry = waiting.claimed(self, tx, ask)?;
                 if let Task::Visit(_) = entry.task {
-                    let sent = waiting.sent(entry.contact.clone());
+                    let sent = waiting.sent(ask, entry.contact.clone());
                     ledger::perhaps(tx, ask.target, &sent, waiting.customer)?;
                 }
                 tx.prepare_cached(
@@ -113,39 +124,40 @@ impl Store {
         self.read(|tx| {
             let mut all = Vec::new();
             for waiting in next(tx, ask)? {
-                let agreed =
-                    waiting.kind != "visit" || held::verdict(tx, ask, waiting.customer, waiting.attempts)?.is_none();
-                if agreed {
-                    all.push(waiting.claimed(self, tx, ask.target)?);
+                if hindrance(tx, ask, &waiting)?.is_none() {
+                    all.push(waiting.claimed(self, tx, ask)?);
                 }
             }
             Ok(all)
         })
     }
 
-    /// Records what became of claimed events, in one transaction. One that was erased meanwhile is passed over.
+    /// Records what became of claimed events, in one transaction, and says how the lane is then. One that was erased
+    /// meanwhile is passed over.
     pub fn conclude(
         &self,
         target: TargetId,
         concluded: &[(Uuid, Conclusion)],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Lane, StoreError> {
         if concluded.is_empty() {
-            return Ok(());
+            return self.read(|tx| lane::of(tx, target));
         }
         self.write(|tx| {
-            let mut done = false;
-            for (event, conclusion) in concluded {
-                conclude(tx, target, *event, conclusion)?;
-                done |= matches!(conclusion, Conclusion::Done(_));
+            let before = lane::of(tx, target)?.taken;
+            let is_done = |conclusion: &Conclusion| matches!(conclusion, Conclusion::Done(_));
+            let (mut done, mut visits) = (false, 0);
+            for (event, conclusion) in concluded.iter().filter(|(_, conclusion)| is_done(conclusion)) {
+                visits += u64::from(conclude(tx, target, *event, conclusion, before)?);
+                done = true;
             }
             if done {
-                tx.execute(
-                    "UPDATE targets SET last_success = ?2, failing_since = NULL WHERE id = ?1",
-                    params![target.0, micros(now)],
-                )?;
+                lane::went_through(tx, target, visits, now)?;
             }
-            Ok(())
+            for (event, conclusion) in concluded.iter().filter(|(_, conclusion)| !is_done(conclusion)) {
+                conclude(tx, target, *event, conclusion, before)?;
+            }
+            lane::of(tx, target)
         })
     }
 
@@ -177,24 +189,28 @@ struct Waiting {
 /// The events that may be claimed now: a run of visits, or one of anything else, so that a customer's keep their order.
 fn next(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
     let farthest = ask.now.checked_add(FARTHEST).unwrap_or(Timestamp::MAX);
-    let sql = format!(
-        "SELECT seq, event, kind, customer, visit, about, created_at, attempts, first_attempt_at, sealed
-         FROM outbox o WHERE target = ?5 AND state = 'new' AND {MAY_LEAVE} AND NOT EXISTS (
-             SELECT 1 FROM outbox WHERE customer = o.customer AND seq < o.seq AND target = ?5
-             AND (state = 'sending' OR state = 'new' AND NOT coalesce({MAY_LEAVE}, 0)))
-         AND (?4 = 0 OR kind <> 'visit' OR EXISTS (
-             SELECT 1 FROM crm_links l WHERE l.customer = o.customer AND l.target = ?5 AND l.state = 'linked'))
-         ORDER BY seq LIMIT ?3"
-    );
-    let mut statement = tx.prepare_cached(&sql)?;
-    let (now, most) = (micros(ask.now), limit(ask.most));
-    let mut rows = statement.query(params![now, micros(farthest), most, ask.linked_only, ask.target.0])?;
     let mut waiting: Vec<Waiting> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let event = waiting_of(row)?;
-        match waiting.first() {
-            Some(first) if first.kind != "visit" || event.kind != "visit" => break,
-            _ => waiting.push(event),
+    // Two looks, each by its index: a long outbox is not sorted for the few suspects in it.
+    let unsuspected = if ask.is_try { "kind = 'visit', seq" } else { "seq" };
+    for (which, order) in [("IS NULL", unsuspected), ("NOT NULL", "attempts, seq")] {
+        let sql = format!(
+            "SELECT seq, event, kind, customer, visit, about, created_at, attempts, first_attempt_at, sealed
+             FROM outbox o WHERE target = ?5 AND state = 'new' AND suspect_since {which} AND {MAY_LEAVE} AND NOT EXISTS (
+                 SELECT 1 FROM outbox WHERE customer = o.customer AND seq < o.seq AND target = ?5
+                 AND (state = 'sending' OR state = 'new' AND iif(suspect_since IS NULL, NOT coalesce({MAY_LEAVE}, 0), event = o.about)))
+             AND (?4 = 0 OR kind <> 'visit' OR EXISTS (
+                 SELECT 1 FROM crm_links l WHERE l.customer = o.customer AND l.target = ?5 AND l.state = 'linked'))
+             ORDER BY {order} LIMIT ?3"
+        );
+        let mut statement = tx.prepare_cached(&sql)?;
+        let (now, most) = (micros(ask.now), limit(ask.most.saturating_sub(waiting.len())));
+        let mut rows = statement.query(params![now, micros(farthest), most, ask.linked_only, ask.target.0])?;
+        while let Some(row) = rows.next()? {
+            let event = waiting_of(row)?;
+            match waiting.first() {
+                Some(first) if first.kind != "visit" || event.kind != "visit" => return Ok(waiting),
+                _ => waiting.push(event),
+            }
         }
     }
     Ok(waiting)
@@ -205,9 +221,9 @@ fn allowed(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
     loop {
         let waiting = next(tx, ask)?;
         let mut refused = false;
-        for visit in waiting.iter().filter(|waiting| waiting.kind == "visit") {
-            if let Some(becomes) = held::verdict(tx, ask, visit.customer, visit.attempts)? {
-                held::carry_out(tx, ask, visit.seq, becomes)?;
+        for waiting in &waiting {
+            if let Some(becomes) = hindrance(tx, ask, waiting)? {
+                held::carry_out(tx, ask, waiting.seq, becomes)?;
                 refused = true;
             }
         }
@@ -215,6 +231,18 @@ fn allowed(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<Waiting>, Fault> {
         if !refused {
             return Ok(waiting);
         }
+    }
+}
+
+/// What must become of an event that may not be sent now.
+fn hindrance(tx: &Transaction<'_>, ask: &Ask, waiting: &Waiting) -> Result<Option<Becomes>, Fault> {
+    match (&*waiting.kind, waiting.visit, waiting.about) {
+        ("visit", ..) => held::verdict(tx, ask, waiting.customer, waiting.attempts),
+        ("amendment", Some(visit), Some(about)) => {
+            let is_moot = amendments::of(tx, ask.target, VisitId(visit), about)?.is_none();
+            if is_moot { Ok(Some(Becomes::Moot)) } else { held::verdict(tx, ask, waiting.customer, 0) }
+        }
+        _ => Ok(None),
     }
 }
 
@@ -236,7 +264,8 @@ fn waiting_of(row: &Row<'_>) -> Result<Waiting, Fault> {
 }
 
 impl Waiting {
-    fn claimed(&self, store: &Store, tx: &Transaction<'_>, target: TargetId) -> Result<Claimed, Fault> {
+    fn claimed(&self, store: &Store, tx: &Transaction<'_>, ask: &Ask) -> Result<Claimed, Fault> {
+        let target = ask.target;
         let linked = match links::link(tx, target, self.customer)? {
             Some(links::Link::Linked(contact)) => Some(contact),
             _ => None,
@@ -249,8 +278,13 @@ impl Waiting {
             "correction" => {
                 let about = self.about.ok_or(UNREADABLE)?;
                 let known = ledger::record(tx, target, about)?;
-                let sent = known.unwrap_or(SentRecord { key: about, ..self.sent(None) });
+                let sent = known.unwrap_or(SentRecord { key: about, ..self.sent(ask, None) });
                 (sent.contact.clone().or(linked), Task::Void(sent))
+            }
+            "amendment" => {
+                let (visit, about) = self.visit.zip(self.about).ok_or(UNREADABLE)?;
+                let (visit, sent) = amendments::of(tx, target, VisitId(visit), about)?.ok_or(UNREADABLE)?;
+                (sent.contact.clone().or(linked), Task::Amend(Box::new(visit), sent))
             }
             _ => {
                 let gone = tombstone::open(&store.key, self.event, self.sealed.clone())?;
@@ -261,6 +295,7 @@ impl Waiting {
             event: self.event,
             customer: self.customer,
             tried_at: self.tried_at,
+            server_at: ledger::record(tx, target, self.event)?.and_then(|sent| sent.server_at),
             attempts: self.attempts,
             created_at: self.created_at,
             contact,
@@ -268,20 +303,31 @@ impl Waiting {
         })
     }
 
-    fn sent(&self, contact: Option<String>) -> SentRecord {
-        SentRecord { key: self.event, record: None, contact, written_at: self.created_at }
+    fn sent(&self, ask: &Ask, contact: Option<String>) -> SentRecord {
+        let (tried_at, server_at) = (ask.now, ask.server_now);
+        let (key, written_at) = (self.event, self.created_at);
+        SentRecord { key, record: None, contact, elders: Vec::new(), written_at, tried_at, server_at }
     }
 }
 
 const UNREADABLE: Fault = Fault::Row("an outbox event is not what this Snova writes");
 
-fn conclude(tx: &Transaction<'_>, target: TargetId, event: Uuid, conclusion: &Conclusion) -> Result<(), Fault> {
-    let mut statement =
-        tx.prepare_cached("SELECT kind, about FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'")?;
+/// Whether it is a visit that the CRM took. It had taken `before` until this call.
+fn conclude(
+    tx: &Transaction<'_>,
+    target: TargetId,
+    event: Uuid,
+    conclusion: &Conclusion,
+    before: u64,
+) -> Result<bool, Fault> {
+    let mut statement = tx.prepare_cached(
+        "SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'",
+    )?;
     let mut rows = statement.query(params![key(event), target.0])?;
-    let Some(row) = rows.next()? else { return Ok(()) };
+    let Some(row) = rows.next()? else { return Ok(false) };
     let kind: String = row.get(0)?;
     let about: Option<[u8; 16]> = row.get(1)?;
+    let was_refused = row.get::<_, Option<String>>(2)?.as_deref() == Some(POISON);
     drop(rows);
     let set = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<(), Fault> {
         let sql =
@@ -293,25 +339,44 @@ fn conclude(tx: &Transaction<'_>, target: TargetId, event: Uuid, conclusion: &Co
     };
     match conclusion {
         Conclusion::Done(record) => {
-            let done = "state = 'done', sealed = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL";
-            set(done, &[])?;
-            match about {
-                Some(about) => ledger::void(tx, target, Uuid::from_bytes(about)),
-                None if kind == "visit" => ledger::there(tx, target, event, record.as_deref()),
-                None => Ok(()),
+            told::changed(tx, target, event)?;
+            if was_refused {
+                lane::cause_is_mended(tx, target, event)?;
             }
+            set(
+                "state = 'done', sealed = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL,
+                 suspect_since = NULL",
+                &[],
+            )?;
+            match about {
+                Some(about) if kind == "correction" => ledger::void(tx, target, Uuid::from_bytes(about))?,
+                None if kind == "visit" => ledger::there(tx, target, event, record.as_deref())?,
+                _ => {}
+            }
+            return Ok(kind == "visit");
         }
-        Conclusion::Again { class, said, not_before } => set(
-            "state = 'new', not_before = ?3, last_error_class = ?4, last_error = ?5",
-            &[&micros(*not_before), class, said],
-        ),
+        Conclusion::Again { class, said, not_before } => {
+            if *class == TENANT_BLOCKED {
+                lane::refuses(tx, target)?;
+            }
+            set(
+                "state = 'new', not_before = ?3, last_error_class = ?4, last_error = ?5",
+                &[&micros(*not_before), class, said],
+            )?;
+        }
+        Conclusion::Refused { class, said, not_before } => {
+            lane::refused(tx, target, event, before, (class, said, *not_before))?;
+        }
         Conclusion::Dead { class, said } => {
             set("state = 'dead', not_before = NULL, last_error_class = ?3, last_error = ?4", &[class, said])?;
-            let never_there = kind == "visit" && *class == "poison";
-            if never_there { ledger::absent(tx, target, event) } else { Ok(()) }
         }
     }
+    Ok(false)
 }
+
+/// Classes of failures: what a row was refused for, and what no row can help.
+const POISON: &str = "poison";
+const TENANT_BLOCKED: &str = "tenant-blocked";
 
 pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)

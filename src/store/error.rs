@@ -58,6 +58,8 @@ pub enum StoreError {
     UnknownVisit(VisitId),
     #[error("visit {0} is already recorded with other content; record this one under a new id")]
     VisitConflict(VisitId),
+    #[error("visit {0} began more than 7 days ago; correct its record in the CRM by hand")]
+    OldVisit(VisitId),
     #[error("the database {path} refused a statement ({cause}); report this as a fault of Snova", path = .path.display())]
     Internal { path: PathBuf, cause: String },
 }
@@ -73,7 +75,8 @@ impl StoreError {
             | Self::IdentifierTaken { .. }
             | Self::ContactTaken { .. }
             | Self::UnknownVisit(_)
-            | Self::VisitConflict(_) => false,
+            | Self::VisitConflict(_)
+            | Self::OldVisit(_) => false,
             Self::OldSqlite { .. }
             | Self::OtherOwner { .. }
             | Self::Lost { .. }
@@ -218,6 +221,7 @@ mod tests {
             (StoreError::Consent { customer, cause: ConsentError::Withdrawn }, false),
             (StoreError::UnknownVisit(VisitId(id)), false),
             (StoreError::VisitConflict(VisitId(id)), false),
+            (StoreError::OldVisit(VisitId(id)), false),
         ]
     }
 

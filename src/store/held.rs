@@ -19,6 +19,8 @@ pub(super) enum Becomes {
     New,
     /// The CRM may have it, and is to be told that it does not hold.
     TakenBack,
+    /// An amendment of a record that is there no more, or is taken back.
+    Moot,
 }
 
 /// What must become of a visit that waits, tried so often; `None` where it may be sent.
@@ -38,7 +40,7 @@ pub(super) fn verdict(
 /// Those held visits of the target that are not to be held any longer.
 pub(super) fn judge(tx: &Transaction<'_>, ask: &Ask) -> Result<Vec<(i64, Becomes)>, Fault> {
     let mut statement = tx.prepare_cached(
-        "SELECT seq, customer, attempts FROM outbox WHERE target = ?1 AND state = 'held' ORDER BY customer, seq",
+        "SELECT seq, customer, iif(kind = 'visit', attempts, 0) FROM outbox WHERE target = ?1 AND state = 'held' ORDER BY customer, seq",
     )?;
     let mut rows = statement.query(params![ask.target.0])?;
     let mut changed = Vec::new();
@@ -64,7 +66,7 @@ pub(super) fn carry_out(tx: &Transaction<'_>, ask: &Ask, fact: i64, becomes: Bec
     let state = match becomes {
         Becomes::Held => "held",
         Becomes::New => "new",
-        Becomes::TakenBack => "withdrawn",
+        Becomes::TakenBack | Becomes::Moot => "withdrawn",
     };
     tx.execute("UPDATE deliveries SET state = ?3 WHERE fact = ?1 AND target = ?2", params![fact, ask.target.0, state])?;
     if becomes == Becomes::TakenBack {

@@ -3,7 +3,7 @@
 //! Takings back and erasures read it, each for its own CRM alone: another's ids belong to other people there. It outlives
 //! the visits; an erasure takes a customer's part along, sealed.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 use uuid::Uuid;
 
 use super::error::Fault;
@@ -19,13 +19,21 @@ pub struct SentRecord {
     pub key: Uuid,
     /// The CRM's own id of it, if it was told.
     pub record: Option<String>,
-    /// The contact it was written for, where the CRM has contacts.
+    /// The contact it was last written for, where the CRM has contacts.
     pub contact: Option<String>,
-    /// The record is not older.
+    /// The contacts it was written for before: a try without an answer may have left it there.
+    pub elders: Vec<String>,
+    /// The record is not older, by the box's clock.
     pub written_at: Timestamp,
+    /// When the last try began, by the box's clock.
+    pub tried_at: Timestamp,
+    /// When the first try began, by the CRM's clock, if that was known then.
+    pub server_at: Option<Timestamp>,
 }
 
-/// The visit is about to leave for `target`: from now on it may be there.
+const COLUMNS: &str = "key, record, contact, written_at, tried_at, server_at, elders";
+
+/// The visit is about to leave for `target`: from now on it may be there, until that says that it is not.
 pub(super) fn perhaps(
     tx: &Transaction<'_>,
     target: TargetId,
@@ -33,10 +41,20 @@ pub(super) fn perhaps(
     customer: CustomerId,
 ) -> Result<(), Fault> {
     tx.prepare_cached(
-        "INSERT INTO records (key, target, customer, state, contact, written_at) VALUES (?1, ?2, ?3, 'perhaps', ?4, ?5)
-         ON CONFLICT (key, target) DO UPDATE SET state = 'perhaps', contact = excluded.contact",
+        "INSERT INTO records (key, target, customer, state, contact, written_at, tried_at, server_at)
+         VALUES (?1, ?2, ?3, 'perhaps', ?4, ?5, ?6, ?7)
+         ON CONFLICT (key, target) DO UPDATE SET state = 'perhaps', tried_at = excluded.tried_at,
+         elders = iif(contact <> excluded.contact, coalesce(elders || char(10), '') || contact, elders), contact = excluded.contact",
     )?
-    .execute(params![key(sent.key), target.0, key(customer.0), sent.contact, micros(sent.written_at)])?;
+    .execute(params![
+        key(sent.key),
+        target.0,
+        key(customer.0),
+        sent.contact,
+        micros(sent.written_at),
+        micros(sent.tried_at),
+        sent.server_at.map(micros)
+    ])?;
     Ok(())
 }
 
@@ -49,13 +67,6 @@ pub(super) fn there(tx: &Transaction<'_>, target: TargetId, of: Uuid, record: Op
     Ok(())
 }
 
-/// `target` refused the visit for what it is: it never was there.
-pub(super) fn absent(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<(), Fault> {
-    let sql = "UPDATE records SET state = 'absent' WHERE key = ?1 AND target = ?2 AND record IS NULL";
-    tx.prepare_cached(sql)?.execute(params![key(of), target.0])?;
-    Ok(())
-}
-
 /// `target` marked the record as taken back.
 pub(super) fn void(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<(), Fault> {
     let sql = "UPDATE records SET state = 'void' WHERE key = ?1 AND target = ?2";
@@ -65,12 +76,22 @@ pub(super) fn void(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<(
 
 /// What `target` has, or may have, under this key.
 pub(super) fn record(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<Option<SentRecord>, Fault> {
-    let mut statement = tx.prepare_cached(
-        "SELECT record, contact, written_at FROM records WHERE key = ?1 AND target = ?2 AND state <> 'absent'",
-    )?;
-    let found = statement.query_row(params![key(of), target.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-    let Some((record, contact, written_at)) = found.optional()? else { return Ok(None) };
-    Ok(Some(SentRecord { key: of, record, contact, written_at: time(written_at)? }))
+    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE key = ?1 AND target = ?2"))?;
+    let mut rows = statement.query(params![key(of), target.0])?;
+    rows.next()?.map(read).transpose()
+}
+
+fn read(row: &Row<'_>) -> Result<SentRecord, Fault> {
+    let elders: Option<String> = row.get(6)?;
+    Ok(SentRecord {
+        key: uuid(row, 0)?,
+        record: row.get(1)?,
+        contact: row.get(2)?,
+        written_at: time(row.get(3)?)?,
+        tried_at: time(row.get(4)?)?,
+        server_at: row.get::<_, Option<i64>>(5)?.map(time).transpose()?,
+        elders: elders.map(|all| all.lines().map(str::to_owned).collect()).unwrap_or_default(),
+    })
 }
 
 /// The CRMs that have this record, or may have it, and were not told yet that it is taken back.
@@ -84,8 +105,8 @@ pub(super) fn targets_of_record(tx: &Transaction<'_>, of: Uuid) -> Result<Vec<Ta
 /// The CRMs that have something of a customer, or may have it: a record, or our id on a contact.
 pub(super) fn targets_of_customer(tx: &Transaction<'_>, customer: CustomerId) -> Result<Vec<TargetId>, Fault> {
     let mut statement = tx.prepare_cached(
-        "SELECT target FROM records WHERE customer = ?1 AND state <> 'absent'
-         UNION SELECT target FROM crm_links WHERE customer = ?1 AND state IN ('linked', 'creating') ORDER BY 1",
+        "SELECT target FROM records WHERE customer = ?1
+         UNION SELECT target FROM crm_links WHERE customer = ?1 AND (state NOT IN ('absent', 'unclear') OR why = 'refused') ORDER BY 1",
     )?;
     let found = statement.query_map(params![key(customer.0)], |row| row.get(0).map(TargetId))?;
     Ok(found.collect::<Result<_, _>>()?)
@@ -93,21 +114,10 @@ pub(super) fn targets_of_customer(tx: &Transaction<'_>, customer: CustomerId) ->
 
 /// All that `target` has, or may have, of a customer.
 pub(super) fn records(tx: &Transaction<'_>, target: TargetId, customer: CustomerId) -> Result<Vec<SentRecord>, Fault> {
-    let mut statement = tx.prepare_cached(
-        "SELECT key, record, contact, written_at FROM records WHERE customer = ?1 AND target = ?2 AND state <> 'absent'
-         ORDER BY written_at, key",
-    )?;
-    let mut rows = statement.query(params![key(customer.0), target.0])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(SentRecord {
-            key: uuid(row, 0)?,
-            record: row.get(1)?,
-            contact: row.get(2)?,
-            written_at: time(row.get(3)?)?,
-        });
-    }
-    Ok(found)
+    let sql = format!("SELECT {COLUMNS} FROM records WHERE customer = ?1 AND target = ?2 ORDER BY written_at, key");
+    let mut statement = tx.prepare_cached(&sql)?;
+    let found = statement.query_and_then(params![key(customer.0), target.0], read)?;
+    found.collect()
 }
 
 /// The customer is being erased; what must still be said of them is in the tombstones.

@@ -91,15 +91,14 @@ impl Store {
     ) -> Result<Vec<LeftVisit>, StoreError> {
         self.read(|tx| {
             let mut statement = tx.prepare(&format!(
-                "{VISIT_COLUMNS}, seen_at, boot, seen_after_ms FROM visits WHERE closed_at NOT NULL
-                 ORDER BY rowid DESC LIMIT {MOST_TO_TAKE_UP}"
+                "{VISIT_COLUMNS} WHERE v.closed_at NOT NULL ORDER BY v.rowid DESC LIMIT {MOST_TO_TAKE_UP}"
             ))?;
             let mut rows = statement.query([])?;
             let mut found: Vec<LeftVisit> = Vec::new();
             while let Some(row) = rows.next()? {
                 let visit = visit_of(row)?;
                 let Some(ended) = visit.closed_at.filter(|_| visit.verdict != VisitVerdict::Rejected) else { continue };
-                let boot = row.get::<_, Option<String>>(10)?.zip(row.get::<_, Option<i64>>(11)?);
+                let boot = row.get::<_, Option<String>>(12)?.zip(row.get::<_, Option<i64>>(13)?);
                 let by_boot = since_boot.zip(boot).filter(|(now, (boot, _))| now.boot == *boot);
                 let ago = match by_boot {
                     Some((now, (_, after))) => now.after.checked_sub(Duration::from_millis(after.unsigned_abs())),

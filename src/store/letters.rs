@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::delivery::limit;
 use super::rows::{customer_id, key, time, uuid};
-use super::targets::{CURRENT, wake};
-use super::{Store, StoreError};
-use crate::customer::CustomerId;
+use super::targets::{self, CURRENT, wake};
+use super::{Store, StoreError, lane, ledger, outbox};
+use crate::customer::{CustomerId, VisitId};
 
 /// An event that was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Store {
                     format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND state = 'new'");
                 tx.execute(&waiting, [])?;
                 // Contacts that were looked for in vain may be there now.
-                tx.execute("UPDATE crm_links SET tried_at = 0 WHERE state IN ('absent', 'unclear')", [])?;
+                tx.execute("UPDATE crm_links SET tried_at = 0 WHERE state IN ('absent', 'unclear', 'deleted')", [])?;
             }
             let taken = tx.execute(&again, params![event.map(key)])?;
             wake(tx)?;
@@ -73,13 +73,42 @@ impl Store {
         })
     }
 
-    /// Forgets one given-up event: the CRM will never hear of it. What it may have of it stays in the ledger. `false` when
-    /// no given-up event has this id.
-    pub fn discard(&self, event: Uuid) -> Result<bool, StoreError> {
+    /// Takes up what was given up in the same words as this event, itself among them. Returns how many were.
+    pub fn retry_like(&self, event: Uuid) -> Result<usize, StoreError> {
+        self.write(|tx| {
+            let target = targets::current(tx)?;
+            let is_dead = "SELECT 1 FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'dead'";
+            if !tx.prepare_cached(is_dead)?.exists(params![key(event), target.0])? {
+                return Ok(0);
+            }
+            let taken = lane::cause_is_mended(tx, target, event)?;
+            wake(tx)?;
+            Ok(taken)
+        })
+    }
+
+    /// Forgets one given-up event. A visit that may be there nevertheless is taken back. `false` when no given-up event
+    /// has this id.
+    pub fn discard(&self, event: Uuid, now: Timestamp) -> Result<bool, StoreError> {
         let sql = format!(
             "UPDATE deliveries SET state = 'withdrawn', sealed = NULL WHERE target = {CURRENT} AND state = 'dead'
              AND fact = (SELECT seq FROM facts WHERE id = ?1)"
         );
-        self.write(|tx| Ok(tx.execute(&sql, params![key(event)])? > 0))
+        self.write(|tx| {
+            if tx.execute(&sql, params![key(event)])? == 0 {
+                return Ok(false);
+            }
+            let target = targets::current(tx)?;
+            let (kind, customer, visit) =
+                tx.query_row("SELECT kind, customer, visit FROM facts WHERE id = ?1", params![key(event)], |row| {
+                    Ok((row.get::<_, String>(0)?, customer_id(row, 1)?, row.get::<_, Option<[u8; 16]>>(2)?))
+                })?;
+            if let (Some(visit), "visit") = (visit.map(|id| VisitId(Uuid::from_bytes(id))), &*kind)
+                && ledger::targets_of_record(tx, event)?.contains(&target)
+            {
+                outbox::put_correction_for(tx, &[target], event, customer, visit, now)?;
+            }
+            Ok(true)
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The outbox: facts and their deliveries, written in the transaction of their cause and taken back while they still can be.
 //!
 //! Handing them out is `delivery`'s, what became of them in a CRM `ledger`'s. A fact holds ids and times only; what a CRM
-//! is told is read from the visit when the fact leaves, which is why nothing about a visit may change once it was tried.
+//! is told is read from the visit when the fact leaves; what changes after it was tried is told by `amendments`.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -28,11 +28,17 @@ pub struct OutboxStatus {
     pub held: u64,
     /// What former CRMs must still take back or forget; see [`Store::debts`].
     pub debts: u64,
+    /// When the oldest visit could have left whose customer has no contact.
+    pub unlinked_since: Option<Timestamp>,
+    /// When the oldest event could have left that waits for nothing but its turn.
+    pub late_since: Option<Timestamp>,
+    /// Customers of whom a person must say which contact they are.
+    pub unclear: u64,
 }
 
-/// In SQL, of a delivery: its target cannot have seen it. It was never tried, or refused for what it is.
-pub(super) const NOT_THERE: &str = "(state IN ('new', 'held') AND attempts = 0
-    OR state = 'dead' AND coalesce(last_error_class, 'poison') = 'poison')";
+/// In SQL, of a delivery: its target cannot have seen it, since it was never tried. A refusal proves nothing: the record
+/// may be there and only its link have been refused.
+pub(super) const NOT_THERE: &str = "(state IN ('new', 'held') AND attempts = 0)";
 
 impl Store {
     pub fn outbox_status(&self) -> Result<OutboxStatus, StoreError> {
@@ -56,6 +62,19 @@ impl Store {
                     }
                 }
             }
+            let waits = format!(
+                "SELECT coalesce(l.state, '') IN ('absent', 'unclear'), min(o.deliver_after)
+                 FROM outbox o LEFT JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
+                 WHERE o.target = {CURRENT} AND o.state IN ('new', 'sending') GROUP BY 1"
+            );
+            let mut statement = tx.prepare_cached(&waits)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let since = row.get::<_, Option<i64>>(1)?.map(time).transpose()?;
+                if row.get(0)? { status.unlinked_since = since } else { status.late_since = since }
+            }
+            let unclear = format!("SELECT count(*) FROM crm_links WHERE target = {CURRENT} AND state = 'unclear'");
+            status.unclear = tx.prepare_cached(&unclear)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs();
             Ok(status)
         })
     }
@@ -86,14 +105,23 @@ pub(super) fn put_correction(
     visit: VisitId,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let fact = put(tx, "correction", customer, Some(visit), Some(about), at, Some(at))?;
-    for target in ledger::targets_of_record(tx, about)? {
-        deliver_to(tx, fact, target)?;
-    }
-    Ok(())
+    put_correction_for(tx, &ledger::targets_of_record(tx, about)?, about, customer, visit, at)
 }
 
-fn put(
+/// The same for some CRMs.
+pub(super) fn put_correction_for(
+    tx: &Transaction<'_>,
+    targets: &[TargetId],
+    about: Uuid,
+    customer: CustomerId,
+    visit: VisitId,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    let fact = put(tx, "correction", customer, Some(visit), Some(about), at, Some(at))?;
+    targets.iter().try_for_each(|target| deliver_to(tx, fact, *target))
+}
+
+pub(super) fn put(
     tx: &Transaction<'_>,
     kind: &str,
     customer: CustomerId,
@@ -154,6 +182,9 @@ pub(super) fn take_back(tx: &Transaction<'_>, visit: VisitId, at: Timestamp) -> 
         .optional()?;
     let Some((seq, customer, fact)) = latest else { return Ok(()) };
     tx.execute(&format!("DELETE FROM deliveries WHERE fact = ?1 AND {NOT_THERE}"), params![seq])?;
+    // What was tried is not tried again: whoever may have it takes it back.
+    let tried = "UPDATE deliveries SET state = 'withdrawn' WHERE fact = ?1 AND state IN ('new', 'held', 'dead')";
+    tx.execute(tried, params![seq])?;
     put_correction(tx, fact, customer, visit, at)
 }
 

@@ -30,14 +30,12 @@ impl Store {
         }
         self.write(|tx| {
             tx.execute_batch("CREATE TEMP TABLE IF NOT EXISTS retired (id BLOB PRIMARY KEY); DELETE FROM retired;")?;
-            let sql = format!(
-                "INSERT INTO retired (id) SELECT id FROM visits WHERE {due} ORDER BY opened_at, id LIMIT ?2"
-            );
+            let sql =
+                format!("INSERT INTO retired (id) SELECT id FROM visits WHERE {due} ORDER BY opened_at, id LIMIT ?2");
             let retired = tx.execute(&sql, params![micros(before), limit(most)])?;
             keep_sums(tx)?;
             tx.execute_batch(
-                "DELETE FROM records WHERE state = 'absent' AND key IN (SELECT id FROM facts WHERE visit IN (SELECT id FROM retired));
-                 DELETE FROM deliveries WHERE fact IN (SELECT seq FROM facts WHERE visit IN (SELECT id FROM retired));
+                "DELETE FROM deliveries WHERE fact IN (SELECT seq FROM facts WHERE visit IN (SELECT id FROM retired));
                  DELETE FROM facts WHERE visit IN (SELECT id FROM retired);
                  DELETE FROM visits WHERE id IN (SELECT id FROM retired);
                  DELETE FROM retired;",

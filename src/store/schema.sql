@@ -1,5 +1,6 @@
 -- The device's tables, version 4. Times are microseconds since 1970 in UTC; ids are the 16 bytes of a UUIDv7.
--- Personal values stand only in columns named `sealed`, closed by the vault.
+-- Personal values stand only in columns named `sealed`, closed by the vault; but for `visits.served_by`, a name that the owner
+-- lets the staff be called by.
 
 -- `changed`: the count of `upkeep.gallery` when anything of them last changed, which is what a gallery must read anew.
 -- `past_visits`: those that count and whose rows were too old to be kept; `past_last_visit`: when the last of them began.
@@ -66,11 +67,23 @@ CREATE TABLE visits (
     boot TEXT,
     seen_after_ms INTEGER,
     entry BLOB CHECK (length(entry) = 16),
+    served_by TEXT,
     CHECK ((closed_at IS NULL) = (closed_synchronised IS NULL))
 ) STRICT;
 CREATE INDEX visits_of_customer ON visits (customer);
 CREATE INDEX visits_open ON visits (id) WHERE closed_at IS NULL;
 CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
+CREATE INDEX visits_of_day ON visits (opened_at);
+
+-- What was bought, as the point of sale said it last: number and sum in hundredths; `counter` where it named that, not the visit.
+CREATE TABLE receipts (
+    visit   BLOB PRIMARY KEY NOT NULL REFERENCES visits (id) ON DELETE CASCADE,
+    number  TEXT NOT NULL,
+    sum     INTEGER NOT NULL,
+    counter TEXT,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_of_counter ON receipts (counter, number) WHERE counter IS NOT NULL;
 
 -- What the company's CRM is told: one row each CRM that the box was ever pointed at. `identity` is empty until there is
 -- one; what happened until then waits for it. The other columns are what delivery remembers over a restart.
@@ -85,7 +98,11 @@ CREATE TABLE targets (
     blocked_until INTEGER,
     error_class   TEXT,
     error         TEXT,
-    wakes         INTEGER NOT NULL DEFAULT 0
+    wakes         INTEGER NOT NULL DEFAULT 0,
+    taken         INTEGER NOT NULL DEFAULT 0, -- visits that it ever took
+    refused       INTEGER NOT NULL DEFAULT 0, -- refusals since it last took one
+    other_key     TEXT, -- the fingerprint of another company key, and a contact that is marked under it
+    other_key_on  TEXT
 ) STRICT;
 CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 
@@ -95,21 +112,22 @@ CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 CREATE TABLE facts (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- the key under which a CRM has it
-    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'erasure')),
+    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'amendment', 'erasure')),
     customer      BLOB NOT NULL CHECK (length(customer) = 16),
     visit         BLOB CHECK (length(visit) = 16),
-    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back
+    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back, an amendment adds to
     at            INTEGER NOT NULL,
     deliver_after INTEGER,
     CHECK ((kind = 'erasure') = (visit IS NULL)),
-    CHECK ((kind = 'correction') = (about IS NOT NULL))
+    CHECK ((kind IN ('correction', 'amendment')) = (about IS NOT NULL))
 ) STRICT;
 CREATE INDEX facts_of_customer ON facts (customer, seq);
 CREATE INDEX facts_of_visit ON facts (visit);
 
 -- A fact on its way to a target. new: to be sent (attempts > 0: was tried, may have arrived) · held: its customer's
 -- consent does not cover it now · sending: a request is or was under way, in doubt after a restart · done: the target
--- confirmed it · dead: given up; refused as poison it is not there · withdrawn: not to be sent any more.
+-- confirmed it · dead: given up · withdrawn: not to be sent any more. A suspect is new, was refused, and `suspect_since`
+-- says how many visits its target had taken then: it is given up only once the target has taken more.
 CREATE TABLE deliveries (
     fact               INTEGER NOT NULL REFERENCES facts (seq),
     target             INTEGER NOT NULL REFERENCES targets (id),
@@ -120,26 +138,31 @@ CREATE TABLE deliveries (
     not_before         INTEGER, -- not tried again before
     last_error_class   TEXT,
     last_error         TEXT,    -- in our words, without anything personal
+    suspect_since      INTEGER,
     sealed             BLOB,    -- of an erasure, until it is done: the contact and the records that this target must forget
     PRIMARY KEY (fact, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_by_state ON deliveries (target, state, fact);
+CREATE INDEX deliveries_suspect ON deliveries (target, attempts, fact) WHERE suspect_since NOT NULL;
 
 CREATE VIEW outbox AS
     SELECT f.seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
-           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.sealed
+           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.suspect_since, d.sealed
     FROM deliveries d JOIN facts f ON f.seq = d.fact;
 
 -- The ledger: what each target has of a customer, or may have. It outlives the visit; an erasure takes it along.
--- perhaps: sent, and not answered · there · absent: the target refused it · void: it stands there as taken back.
+-- perhaps: sent, and not confirmed, whatever was answered · there · void: it stands there as taken back.
 CREATE TABLE records (
     key        BLOB NOT NULL CHECK (length(key) = 16), -- the fact under whose id it was sent
     target     INTEGER NOT NULL REFERENCES targets (id),
     customer   BLOB NOT NULL CHECK (length(customer) = 16),
-    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'absent', 'void')),
+    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'void')),
     record     TEXT,             -- the target's own id of it
-    contact    TEXT,             -- the contact it was written for
-    written_at INTEGER NOT NULL, -- the record is not older
+    contact    TEXT,             -- the contact it was last written for
+    elders     TEXT,             -- those it was written for before, a line each: without an answer it may stand there
+    written_at INTEGER NOT NULL, -- the record is not older, by the box's clock
+    tried_at   INTEGER NOT NULL, -- when the last try began, by the box's clock
+    server_at  INTEGER,          -- when the first one began, by the target's clock, if that was known
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX records_of_customer ON records (customer);
@@ -175,14 +198,20 @@ CREATE TABLE secrets (
 CREATE TABLE crm_links (
     customer BLOB NOT NULL REFERENCES customers (id),
     target   INTEGER NOT NULL REFERENCES targets (id),
-    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
+    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'marking', 'absent', 'unclear', 'lost', 'deleted')),
     contact  TEXT,
     tried_at INTEGER NOT NULL,
+    why      TEXT, -- it is unclear
+    about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),
+    CHECK (state <> 'unclear' OR why IS NOT NULL),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
 ) STRICT, WITHOUT ROWID;
 

@@ -10,7 +10,9 @@ ALTER TABLE visits ADD COLUMN seen_at INTEGER;
 ALTER TABLE visits ADD COLUMN boot TEXT;
 ALTER TABLE visits ADD COLUMN seen_after_ms INTEGER;
 ALTER TABLE visits ADD COLUMN entry BLOB CHECK (length(entry) = 16);
+ALTER TABLE visits ADD COLUMN served_by TEXT;
 CREATE UNIQUE INDEX visits_entry ON visits (entry) WHERE entry IS NOT NULL;
+CREATE INDEX visits_of_day ON visits (opened_at);
 
 ALTER TABLE upkeep ADD COLUMN box BLOB CHECK (length(box) = 16);
 ALTER TABLE upkeep ADD COLUMN floor INTEGER;
@@ -23,6 +25,16 @@ ALTER TABLE upkeep ADD COLUMN kept_after_ms INTEGER;
 
 ALTER TABLE outbox RENAME TO outbox_3;
 ALTER TABLE crm_links RENAME TO crm_links_3;
+
+-- What was bought, as the point of sale said it last: number and sum in hundredths; `counter` where it named that, not the visit.
+CREATE TABLE receipts (
+    visit   BLOB PRIMARY KEY NOT NULL REFERENCES visits (id) ON DELETE CASCADE,
+    number  TEXT NOT NULL,
+    sum     INTEGER NOT NULL,
+    counter TEXT,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_of_counter ON receipts (counter, number) WHERE counter IS NOT NULL;
 
 -- What the company's CRM is told: one row each CRM that the box was ever pointed at. `identity` is empty until there is
 -- one; what happened until then waits for it. The other columns are what delivery remembers over a restart.
@@ -37,7 +49,11 @@ CREATE TABLE targets (
     blocked_until INTEGER,
     error_class   TEXT,
     error         TEXT,
-    wakes         INTEGER NOT NULL DEFAULT 0
+    wakes         INTEGER NOT NULL DEFAULT 0,
+    taken         INTEGER NOT NULL DEFAULT 0, -- visits that it ever took
+    refused       INTEGER NOT NULL DEFAULT 0, -- refusals since it last took one
+    other_key     TEXT, -- the fingerprint of another company key, and a contact that is marked under it
+    other_key_on  TEXT
 ) STRICT;
 CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 
@@ -47,21 +63,22 @@ CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 CREATE TABLE facts (
     seq           INTEGER PRIMARY KEY AUTOINCREMENT,
     id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- the key under which a CRM has it
-    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'erasure')),
+    kind          TEXT NOT NULL CHECK (kind IN ('visit', 'correction', 'amendment', 'erasure')),
     customer      BLOB NOT NULL CHECK (length(customer) = 16),
     visit         BLOB CHECK (length(visit) = 16),
-    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back
+    about         BLOB CHECK (length(about) = 16), -- the visit's fact that a correction takes back, an amendment adds to
     at            INTEGER NOT NULL,
     deliver_after INTEGER,
     CHECK ((kind = 'erasure') = (visit IS NULL)),
-    CHECK ((kind = 'correction') = (about IS NOT NULL))
+    CHECK ((kind IN ('correction', 'amendment')) = (about IS NOT NULL))
 ) STRICT;
 CREATE INDEX facts_of_customer ON facts (customer, seq);
 CREATE INDEX facts_of_visit ON facts (visit);
 
 -- A fact on its way to a target. new: to be sent (attempts > 0: was tried, may have arrived) · held: its customer's
 -- consent does not cover it now · sending: a request is or was under way, in doubt after a restart · done: the target
--- confirmed it · dead: given up; refused as poison it is not there · withdrawn: not to be sent any more.
+-- confirmed it · dead: given up · withdrawn: not to be sent any more. A suspect is new, was refused, and `suspect_since`
+-- says how many visits its target had taken then: it is given up only once the target has taken more.
 CREATE TABLE deliveries (
     fact               INTEGER NOT NULL REFERENCES facts (seq),
     target             INTEGER NOT NULL REFERENCES targets (id),
@@ -72,26 +89,31 @@ CREATE TABLE deliveries (
     not_before         INTEGER, -- not tried again before
     last_error_class   TEXT,
     last_error         TEXT,    -- in our words, without anything personal
+    suspect_since      INTEGER,
     sealed             BLOB,    -- of an erasure, until it is done: the contact and the records that this target must forget
     PRIMARY KEY (fact, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_by_state ON deliveries (target, state, fact);
+CREATE INDEX deliveries_suspect ON deliveries (target, attempts, fact) WHERE suspect_since NOT NULL;
 
 CREATE VIEW outbox AS
     SELECT f.seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
-           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.sealed
+           d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.suspect_since, d.sealed
     FROM deliveries d JOIN facts f ON f.seq = d.fact;
 
 -- The ledger: what each target has of a customer, or may have. It outlives the visit; an erasure takes it along.
--- perhaps: sent, and not answered · there · absent: the target refused it · void: it stands there as taken back.
+-- perhaps: sent, and not confirmed, whatever was answered · there · void: it stands there as taken back.
 CREATE TABLE records (
     key        BLOB NOT NULL CHECK (length(key) = 16), -- the fact under whose id it was sent
     target     INTEGER NOT NULL REFERENCES targets (id),
     customer   BLOB NOT NULL CHECK (length(customer) = 16),
-    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'absent', 'void')),
+    state      TEXT NOT NULL CHECK (state IN ('perhaps', 'there', 'void')),
     record     TEXT,             -- the target's own id of it
-    contact    TEXT,             -- the contact it was written for
-    written_at INTEGER NOT NULL, -- the record is not older
+    contact    TEXT,             -- the contact it was last written for
+    elders     TEXT,             -- those it was written for before, a line each: without an answer it may stand there
+    written_at INTEGER NOT NULL, -- the record is not older, by the box's clock
+    tried_at   INTEGER NOT NULL, -- when the last try began, by the box's clock
+    server_at  INTEGER,          -- when the first one began, by the target's clock, if that was known
     PRIMARY KEY (key, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX records_of_customer ON records (customer);
@@ -100,22 +122,28 @@ CREATE INDEX records_of_customer ON records (customer);
 CREATE TABLE crm_links (
     customer BLOB NOT NULL REFERENCES customers (id),
     target   INTEGER NOT NULL REFERENCES targets (id),
-    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
+    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'marking', 'absent', 'unclear', 'lost', 'deleted')),
     contact  TEXT,
     tried_at INTEGER NOT NULL,
+    why      TEXT, -- it is unclear
+    about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),
+    CHECK (state <> 'unclear' OR why IS NOT NULL),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO targets (id, identity, state, cursor, pulled_at, last_success, failing_since, blocked_until, error_class, error, wakes)
     SELECT 1, target, 'current', cursor, pulled_at, last_success, failing_since, blocked_until, error_class, error, wakes FROM sync_state;
 DROP TABLE sync_state;
-INSERT INTO crm_links (customer, target, state, contact, tried_at, sealed, as_of)
-    SELECT customer, 1, state, contact, tried_at, sealed, as_of FROM crm_links_3;
+INSERT INTO crm_links (customer, target, state, contact, tried_at, why, sealed, as_of)
+    SELECT customer, 1, state, contact, tried_at, iif(state = 'unclear', 'several', NULL), sealed, as_of FROM crm_links_3;
 DROP TABLE crm_links_3;
 
 -- A void that is about no other event was a visit once, and took itself back: the visit was sent under its id.
@@ -127,16 +155,16 @@ INSERT INTO deliveries (fact, target, state, attempts, first_attempt_at, attempt
     SELECT seq, 1, iif(kind = 'visit_void' AND about IS NULL, 'withdrawn', state), attempts, first_attempt_at,
            attempt_started_at, not_before, last_error_class, last_error, sealed FROM outbox_3;
 -- What was sent, or perhaps sent, the CRM has or may have.
-INSERT INTO records (key, target, customer, state, record, contact, written_at)
+INSERT INTO records (key, target, customer, state, record, contact, written_at, tried_at)
     SELECT o.event, 1, o.customer,
            CASE WHEN EXISTS (SELECT 1 FROM outbox_3 v WHERE v.kind = 'visit_void' AND v.state = 'done'
                              AND coalesce(v.about, v.event) = o.event) THEN 'void'
                 WHEN o.kind = 'visit' AND o.state = 'done' THEN 'there' ELSE 'perhaps' END,
-           o.record, (SELECT contact FROM crm_links l WHERE l.customer = o.customer), o.created_at
+           o.record, (SELECT contact FROM crm_links l WHERE l.customer = o.customer), o.created_at,
+           coalesce(o.attempt_started_at, o.created_at)
     FROM outbox_3 o
     WHERE (o.kind = 'visit' OR o.kind = 'visit_void' AND o.about IS NULL)
-      AND (o.attempts > 0 OR o.state NOT IN ('new', 'dead'))
-      AND NOT (o.kind = 'visit' AND o.state = 'dead' AND coalesce(o.last_error_class, 'poison') = 'poison');
+      AND (o.attempts > 0 OR o.state NOT IN ('new', 'dead'));
 -- No number is used twice, also if the last rows were removed.
 DELETE FROM sqlite_sequence WHERE name = 'facts';
 INSERT INTO sqlite_sequence (name, seq) SELECT 'facts', seq FROM sqlite_sequence WHERE name = 'outbox_3';

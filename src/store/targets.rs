@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::Fault;
+use super::lane::{self, Lane};
 use super::outbox::NOT_THERE;
 use super::rows::{micros, time};
-use super::{Store, StoreError};
+use super::{Store, StoreError, amendments};
 
 /// A CRM that was configured at one time or is now. It means something to this store alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,11 @@ pub struct SyncState {
     pub wakes: u64,
     /// Customers with waiting visits and no contact.
     pub unlinked: u64,
+    /// Customers of whom a person must say which contact they are.
+    pub unclear: u64,
+    /// Customers whose contact was deleted in the CRM.
+    pub deleted: u64,
+    pub lane: Lane,
 }
 
 const UNREADABLE: Fault = Fault::Row("what delivery remembers is not what this Snova writes");
@@ -56,7 +62,7 @@ impl Store {
             tx.execute(
                 "INSERT INTO targets (identity, state) VALUES (?1, 'current')
                  ON CONFLICT (identity) DO UPDATE SET state = 'current', cursor = '', pulled_at = NULL,
-                 failing_since = NULL, blocked_until = NULL, error_class = NULL, error = NULL",
+                 failing_since = NULL, blocked_until = NULL, error_class = NULL, error = NULL, refused = 0",
                 params![identity],
             )?;
             let now = of_identity(tx, identity)?.ok_or(UNREADABLE)?;
@@ -69,6 +75,7 @@ impl Store {
             )?;
             tx.execute("UPDATE crm_links SET sealed = NULL, as_of = NULL WHERE target = ?1", params![before])?;
             move_untried(tx, TargetId(before), now)?;
+            amendments::leave(tx, TargetId(before))?;
             Ok(now)
         })
     }
@@ -148,19 +155,22 @@ pub(super) fn of_identity(tx: &Transaction<'_>, identity: &str) -> Result<Option
 
 pub(super) fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
     tx.execute("UPDATE targets SET blocked_until = NULL, wakes = wakes + 1 WHERE state = 'current'", [])?;
+    let suspects =
+        format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
+    tx.execute(&suspects, [])?;
     Ok(())
 }
 
-/// What no CRM can have goes to the other one, as if it had never been meant for this.
+/// What no CRM can have goes to the other one, as if it had never been meant for this. So does what this one refused: the
+/// ledger remembers that it may have it nevertheless.
 fn move_untried(tx: &Transaction<'_>, from: TargetId, to: TargetId) -> Result<(), Fault> {
     let untried = format!(
-        "target = ?1 AND {NOT_THERE} AND EXISTS (SELECT 1 FROM facts WHERE seq = deliveries.fact AND kind = 'visit')"
+        "target = ?1 AND ({NOT_THERE} OR suspect_since NOT NULL OR state = 'dead' AND last_error_class = 'poison')
+         AND EXISTS (SELECT 1 FROM facts WHERE seq = deliveries.fact AND kind = 'visit')"
     );
-    let refused = "DELETE FROM records WHERE target = ?1 AND state = 'absent'";
-    tx.execute(refused, params![from.0])?;
     let sql = format!(
         "UPDATE deliveries SET target = ?2, state = iif(state = 'dead', 'new', state), attempts = 0, first_attempt_at = NULL,
-         attempt_started_at = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL WHERE {untried}"
+         attempt_started_at = NULL, not_before = NULL, last_error_class = NULL, last_error = NULL, suspect_since = NULL WHERE {untried}"
     );
     tx.execute(&sql, params![from.0, to.0])?;
     Ok(())
@@ -169,10 +179,16 @@ fn move_untried(tx: &Transaction<'_>, from: TargetId, to: TargetId) -> Result<()
 fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
     let unlinked: i64 = tx
         .prepare_cached(
-            "SELECT count(DISTINCT o.customer) FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
-             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear')",
+            "SELECT count(DISTINCT o.customer)
+             FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
+             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear', 'deleted')",
         )?
         .query_row(params![target.0], |row| row.get(0))?;
+    let in_state = |state: &str| -> Result<u64, Fault> {
+        let sql = "SELECT count(*) FROM crm_links WHERE target = ?1 AND state = ?2";
+        Ok(tx.prepare_cached(sql)?.query_row(params![target.0, state], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    };
+    let (unclear, deleted) = (in_state("unclear")?, in_state("deleted")?);
     let mut statement = tx.prepare_cached(
         "SELECT cursor, last_success, failing_since, blocked_until, error_class, error, wakes FROM targets WHERE id = ?1",
     )?;
@@ -188,5 +204,8 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
         error: row.get(5)?,
         wakes: row.get::<_, i64>(6)?.unsigned_abs(),
         unlinked: unlinked.unsigned_abs(),
+        unclear,
+        deleted,
+        lane: lane::of(tx, target)?,
     })
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::error::{Fault, StoreError};
 use super::ledger::{self, SentRecord};
 use super::outbox;
-use super::rows::{key, time};
+use super::rows::{key, micros, time};
 use super::targets::TargetId;
 use crate::customer::CustomerId;
 use crate::vault::{DeviceKey, SealContext};
@@ -20,7 +20,7 @@ use crate::vault::{DeviceKey, SealContext};
 pub struct Tombstone {
     /// The customer's contact in the CRM.
     pub contact: Option<String>,
-    /// The contact was being created and no answer came: it must be looked for by the dead id.
+    /// Some contact perhaps bears the dead id: it must be looked for.
     pub perhaps_created: bool,
     pub records: Vec<SentRecord>,
 }
@@ -33,6 +33,9 @@ struct TombstoneRow {
     /// The contact of each record where it is another one. Missing in what was sealed before there was a ledger.
     #[serde(default)]
     contacts: Vec<Option<String>>,
+    /// Of each record the last try, the first by the CRM's clock, and former contacts. Missing in older ones.
+    #[serde(default)]
+    tries: Vec<(i64, Option<i64>, Vec<String>)>,
 }
 
 const UNREADABLE: Fault = Fault::Row("an erasure's sealed values are not what this Snova writes");
@@ -42,7 +45,7 @@ pub(super) fn of(tx: &Transaction<'_>, customer: CustomerId) -> Result<Vec<(Targ
     let mut all = Vec::new();
     for target in ledger::targets_of_customer(tx, customer)? {
         let link = tx
-            .prepare_cached("SELECT contact, state = 'creating' FROM crm_links WHERE customer = ?1 AND target = ?2")?
+            .prepare_cached("SELECT contact, state IN ('creating', 'marking', 'lost', 'deleted') OR coalesce(why, '') = 'refused' FROM crm_links WHERE customer = ?1 AND target = ?2")?
             .query_row(params![key(customer.0), target.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (contact, perhaps_created) = link.unwrap_or_default();
@@ -66,6 +69,7 @@ pub(super) fn keep(
             perhaps_created: tombstone.perhaps_created,
             records: tombstone.records.iter().map(of).collect(),
             contacts: tombstone.records.iter().map(|record| record.contact.clone()).collect(),
+            tries: tombstone.records.iter().map(tries).collect(),
         };
         let json = serde_json::to_vec(&row).map_err(|_| UNREADABLE)?;
         let sealed = device.seal(&context(fact), &json).map_err(|cause| unopened(fact, cause))?;
@@ -78,17 +82,22 @@ pub(super) fn keep(
     Ok(())
 }
 
+fn tries(of: &SentRecord) -> (i64, Option<i64>, Vec<String>) {
+    (micros(of.tried_at), of.server_at.map(micros), of.elders.clone())
+}
+
 /// An erasure written by a Snova that had no CRM yet has none: nothing was ever sent.
 pub(super) fn open(device: &DeviceKey, fact: Uuid, sealed: Option<Vec<u8>>) -> Result<Tombstone, Fault> {
     let Some(sealed) = sealed else { return Ok(Tombstone::default()) };
     let json = device.open(&context(fact), &sealed).map_err(|cause| unopened(fact, cause))?;
     let row: TombstoneRow = serde_json::from_slice(&json).map_err(|_| UNREADABLE)?;
     let contacts = row.contacts.into_iter().chain(std::iter::repeat(None));
-    let records = row
-        .records
-        .into_iter()
-        .zip(contacts)
-        .map(|((key, record, at), contact)| Ok(SentRecord { key, record, contact, written_at: time(at)? }));
+    let tries = row.tries.into_iter().map(Some).chain(std::iter::repeat(None));
+    let records = row.records.into_iter().zip(contacts).zip(tries).map(|(((key, record, at), contact), tries)| {
+        let (tried_at, server_at, elders) = tries.unwrap_or((at, None, Vec::new()));
+        let server_at = server_at.map(time).transpose()?;
+        Ok(SentRecord { key, record, contact, elders, written_at: time(at)?, tried_at: time(tried_at)?, server_at })
+    });
     Ok(Tombstone {
         contact: row.contact,
         perhaps_created: row.perhaps_created,

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, uuid, visit_id, wall};
-use super::{Store, consents, outbox};
+use super::{Store, amendments, consents, outbox};
 use crate::clock::{Days, WallTime};
-use crate::customer::{CustomerId, HowKnown, Purpose, Verdict, VisitId};
+use crate::customer::{CustomerId, HowKnown, Purpose, Receipt, Verdict, VisitId};
 use crate::face::CounterId;
 
 /// A visit as it begins.
@@ -40,6 +40,9 @@ pub struct Visit {
     pub record: VisitRecord,
     pub closed_at: Option<WallTime>,
     pub verdict: VisitVerdict,
+    /// Who served, as the point of sale says it.
+    pub served_by: Option<String>,
+    pub receipt: Option<Receipt>,
 }
 
 impl Store {
@@ -126,7 +129,7 @@ impl Store {
 
     /// Takes the cashier's word. A rejected visit does not count and is not sent; `Other` moves it to another
     /// customer, whose consent must cover the same on `days`. An event that may have left is followed by a
-    /// `visit_void`. The last answer holds; the same answer twice is one.
+    /// correction. The last answer holds; the same answer twice is one.
     pub fn answer_visit(
         &self,
         id: VisitId,
@@ -137,15 +140,8 @@ impl Store {
         let days = days.into();
         self.write(|tx| {
             let before = require(tx, id)?;
-            let after = before.answered(answer);
-            if after.record.customer != before.record.customer {
-                consents::require(tx, after.record.customer, after.record.how.needs(), days)?;
-            }
-            tx.execute(
-                "UPDATE visits SET customer = ?2, verdict = ?3 WHERE id = ?1",
-                params![key(id.0), key(after.record.customer.0), after.verdict.as_str()],
-            )?;
-            correct_outbox(tx, &before, &after, at.at, days)
+            self::answer(tx, &before, answer, at.at, days)?;
+            Ok(())
         })
     }
 
@@ -166,7 +162,7 @@ impl Visit {
             && mine.how == record.how
     }
 
-    fn answered(&self, answer: Verdict) -> Self {
+    pub(super) fn answered(&self, answer: Verdict) -> Self {
         let mut after = self.clone();
         after.verdict = match answer {
             // Served is no word on who it was.
@@ -189,10 +185,32 @@ impl Visit {
     }
 }
 
+/// Takes somebody's word on a visit, and gives what it is after that.
+pub(super) fn answer(
+    tx: &Transaction<'_>,
+    before: &Visit,
+    answer: Verdict,
+    at: Timestamp,
+    days: Days,
+) -> Result<Visit, Fault> {
+    let after = before.answered(answer);
+    let (id, customer) = (after.record.id, after.record.customer);
+    if customer != before.record.customer {
+        consents::require(tx, customer, after.record.how.needs(), days)?;
+    }
+    tx.execute(
+        "UPDATE visits SET customer = ?2, verdict = ?3 WHERE id = ?1",
+        params![key(id.0), key(customer.0), after.verdict.as_str()],
+    )?;
+    correct_outbox(tx, before, &after, at, days)?;
+    Ok(after)
+}
+
 /// Makes the outbox say what the visit says after an answer.
 fn correct_outbox(tx: &Transaction<'_>, before: &Visit, after: &Visit, at: Timestamp, days: Days) -> Result<(), Fault> {
     if before.counts_for() == after.counts_for() {
-        return Ok(());
+        // What was said of the greeting is on the record.
+        return if before.verdict == after.verdict { Ok(()) } else { amendments::put(tx, before.record.id, at) };
     }
     let id = before.record.id;
     if before.counts_for().is_some() {
@@ -260,11 +278,13 @@ pub(super) fn require(tx: &Transaction<'_>, id: VisitId) -> Result<Visit, Fault>
     find(tx, id)?.ok_or_else(|| StoreError::UnknownVisit(id).into())
 }
 
+/// What [`visit_of`] reads, and `boot` and `seen_after_ms` after it.
 pub(super) const VISIT_COLUMNS: &str =
-    "SELECT id, customer, counter, opened_at, opened_synchronised, how, closed_at, closed_synchronised, verdict";
+    "SELECT v.id, v.customer, v.counter, v.opened_at, v.opened_synchronised, v.how, v.closed_at, v.closed_synchronised, v.verdict,
+     v.served_by, r.number, r.sum, v.boot, v.seen_after_ms FROM visits v LEFT JOIN receipts r ON r.visit = v.id";
 
 fn find(tx: &Transaction<'_>, id: VisitId) -> Result<Option<Visit>, Fault> {
-    let mut statement = tx.prepare_cached(&format!("{VISIT_COLUMNS} FROM visits WHERE id = ?1"))?;
+    let mut statement = tx.prepare_cached(&format!("{VISIT_COLUMNS} WHERE v.id = ?1"))?;
     let read = statement.query_row(params![key(id.0)], |row| Ok(visit_of(row)));
     read.optional()?.transpose()
 }
@@ -283,6 +303,8 @@ pub(super) fn visit_of(row: &Row<'_>) -> Result<Visit, Fault> {
         },
         closed_at: closed.map(|(micros, synchronised)| wall(micros, synchronised)).transpose()?,
         verdict: VisitVerdict::ALL.into_iter().find(|v| v.as_str() == verdict).ok_or(UNREADABLE_VISIT)?,
+        served_by: row.get(9)?,
+        receipt: row.get::<_, Option<String>>(10)?.zip(row.get(11)?).map(|(number, sum)| Receipt { number, sum }),
     })
 }
 

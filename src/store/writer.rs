@@ -40,6 +40,11 @@ pub enum VisitWrite {
         visit: VisitId,
         key: Uuid,
     },
+    /// Who serves the customer, as the point of sale says it.
+    Served {
+        visit: VisitId,
+        who: String,
+    },
     Seen(Vec<(VisitId, SeenAt)>),
     Leave {
         visit: VisitId,
@@ -358,6 +363,7 @@ impl Writer {
             VisitWrite::Open { visit, entry: None } => store.open_visit(visit, job.days)?,
             VisitWrite::Open { visit, entry: Some(key) } => store.open_visit_by(*key, visit, job.days)?,
             VisitWrite::Entry { visit, key } => store.keep_entry(own(visit), *key)?,
+            VisitWrite::Served { visit, who } => store.note_served_by(own(visit), who)?,
             VisitWrite::Seen(seen) => {
                 let seen: Vec<_> = seen.iter().map(|(visit, seen)| (own(visit), seen.clone())).collect();
                 store.note_seen(&seen)?;

@@ -11,7 +11,17 @@ const LAST: Duration = Duration::from_secs(300);
 /// A refused login is for a person to mend; trying it often locks accounts.
 const REFUSED: Duration = Duration::from_secs(15 * 60);
 const THROTTLED: Duration = Duration::from_secs(30);
-const BLOCKED: Duration = Duration::from_secs(3600);
+const BLOCKED: Duration = Duration::from_secs(300);
+/// A tenant's trouble is looked at so often at least, so that the lane goes on soon after it was mended.
+const BLOCKED_LAST: Duration = Duration::from_secs(1800);
+/// Of one that was refused while nothing else was taken: after its first refusal, its second, …
+const SUSPECT: [Duration; 5] = [
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+    Duration::from_secs(1800),
+];
 /// No vendor's word is taken for more.
 pub(super) const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
@@ -33,7 +43,9 @@ impl Backoff {
         let base = match failure.class {
             FailureClass::Throttled => failure.wait.unwrap_or_else(|| doubled(THROTTLED, LAST * 2, self.failures)),
             FailureClass::Auth => REFUSED,
-            FailureClass::TenantBlocked => failure.wait.unwrap_or(BLOCKED),
+            FailureClass::TenantBlocked => {
+                failure.wait.unwrap_or_else(|| doubled(BLOCKED, BLOCKED_LAST, self.failures))
+            }
             FailureClass::Transient | FailureClass::Poison => {
                 failure.wait.unwrap_or_default().max(doubled(FIRST, LAST, self.failures))
             }
@@ -47,6 +59,12 @@ impl Backoff {
     pub fn of_event(&mut self, attempts: u32) -> Duration {
         let base = FIRST.saturating_mul(1 << attempts.min(16)).min(LAST * 6);
         base.mul_f64(1.0 + 0.2 * self.share())
+    }
+
+    /// The rest of one that was refused, after so many tries.
+    pub fn of_suspect(&mut self, attempts: u32) -> Duration {
+        let step = usize::try_from(attempts).unwrap_or(usize::MAX).min(SUSPECT.len() - 1);
+        SUSPECT[step].mul_f64(1.0 + 0.2 * self.share())
     }
 
     /// Begins anew with short rests; whether there had been a failure.

@@ -5,12 +5,19 @@
 //! other is asked first. What a CRM wants to be told how is `crate::crm`'s; the rows are `crate::store`'s.
 
 mod backoff;
+mod batch;
 mod cards;
 mod deliver;
+mod doubles;
+mod identity;
+mod lane;
 mod link;
 mod marking;
+mod rollup;
 mod secrets;
 mod settling;
+mod signs;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +26,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
+pub use identity::compare as compare_names;
 pub use link::{LinkBook, LinkError, Linked, link_customer};
-pub use marking::add as mark_contact;
-pub use secrets::{COMPANY_KEY, StoreSecrets, company_key};
+pub use marking::{Marked, add as mark_contact, remove as unmark_contacts};
+pub use secrets::{COMPANY_KEY, Company, StoreSecrets};
 
 use self::backoff::Backoff;
 use self::link::Looked;
 use self::settling::Settling;
 use crate::clock::{Clock, Days, Monotonic};
-use crate::crm::{CrmConnector, CrmSettings, Failure, FailureClass, Heartbeat, Manners};
+use crate::crm::{CrmConnector, CrmSettings, Heartbeat, Manners, ServerClock};
 use crate::shutdown::Shutdown;
-use crate::store::{Ask, Conclusion, Store, StoreError, SyncState, TargetId};
+use crate::store::{Conclusion, Lane, Store, StoreError, TargetId};
 use crate::telemetry::Metrics;
-use crate::vault::CompanyKey;
 use uuid::Uuid;
 
 /// How often the outbox is looked at while nothing happens; it is also written by other processes.
@@ -52,9 +59,9 @@ pub struct CourierParts {
     /// Hears signs of life beside the CRM.
     pub beacon: Option<Box<dyn CrmConnector>>,
     pub settings: CrmSettings,
-    /// The key that all stores of the company hold.
-    pub company: CompanyKey,
     pub clock: Arc<dyn Clock>,
+    /// The CRM's, as the connector hears it.
+    pub server_clock: Arc<ServerClock>,
     pub time_zone: TimeZone,
     pub metrics: Arc<Metrics>,
     /// What the box says of itself; it is asked just before it is sent.
@@ -75,6 +82,10 @@ pub struct Courier {
     batch: usize,
     backoff: Backoff,
     settling: Settling,
+    /// What the CRM's last answers say of it.
+    lane: Lane,
+    /// A failure of the whole is written down.
+    failing: bool,
     /// What the CRM has answered and the disk has not taken.
     unwritten: Vec<(Uuid, Conclusion)>,
     /// A step ended in the middle because the database failed: what it had claimed is in doubt.
@@ -107,7 +118,7 @@ impl Courier {
         }
         let now = parts.clock.monotonic();
         let box_id = parts.store.box_id(parts.clock.wall().at)?;
-        let wakes = parts.store.sync_state_of(target)?.wakes;
+        let state = parts.store.sync_state_of(target)?;
         let seed = parts.clock.mint().as_u64_pair().1;
         Ok(Self {
             target,
@@ -117,9 +128,11 @@ impl Courier {
             manners,
             backoff: Backoff::new(seed),
             settling: Settling::new(if manners.keyed { Duration::ZERO } else { manners.settle }, now),
+            lane: state.lane,
+            failing: state.error_class.is_some(),
             unwritten: Vec::new(),
             broken_off: false,
-            wakes,
+            wakes: state.wakes,
             next_pull: now,
             next_beat: now,
             next_beacon: now,
@@ -171,27 +184,18 @@ impl Courier {
     async fn work(&mut self) -> Result<Duration, StoreError> {
         let (now, days) = (self.now(), self.days());
         // Before anything else is sent, or it would be forgotten that it was.
-        self.parts.store.conclude(self.target, &self.unwritten, now)?;
-        self.unwritten.clear();
+        self.write(Vec::new())?;
         if self.broken_off {
             // Nothing is under way now: this is the only worker.
             self.parts.store.recover_sending(self.target, self.manners.settle)?;
             self.broken_off = false;
         }
-        let ask = Ask {
-            target: self.target,
-            most: self.batch,
-            linked_only: self.manners.needs_contact,
-            now,
-            days,
-            trust: self.parts.clock.trust(),
-        };
         if self.settles {
             let state = self.parts.store.sync_state_of(self.target)?;
             if let Some(wait) = self.blocked(&state, now) {
                 return Ok(wait);
             }
-            let claimed = self.parts.store.claim(&ask)?;
+            let claimed = self.parts.store.claim(&self.ask(&state, now, days))?;
             let idle = claimed.is_empty();
             self.deliver(claimed).await?;
             return Ok(if idle { POLL } else { Duration::ZERO });
@@ -210,7 +214,7 @@ impl Courier {
         if looked == Looked::InVain {
             return Ok(Duration::ZERO);
         }
-        let claimed = self.parts.store.claim(&ask)?;
+        let claimed = self.parts.store.claim(&self.ask(&state, now, days))?;
         if !claimed.is_empty() {
             self.deliver(claimed).await?;
             return Ok(Duration::ZERO);
@@ -218,83 +222,10 @@ impl Courier {
         if looked == Looked::ForSome {
             return Ok(Duration::ZERO);
         }
-        if self.manners.needs_contact && self.fetch_cards(now).await? {
+        if self.manners.needs_contact && (self.fetch_cards(now).await? || self.tell_some(now).await?) {
             return Ok(Duration::ZERO);
         }
         Ok(POLL)
-    }
-
-    /// How long the lane still rests. A person's wish ends the rest.
-    fn blocked(&mut self, state: &SyncState, now: Timestamp) -> Option<Duration> {
-        if state.wakes != self.wakes {
-            self.wakes = state.wakes;
-            self.backoff.reset();
-            self.next_pull = self.parts.clock.monotonic();
-        }
-        let until = state.blocked_until?;
-        let wait = Duration::try_from(until.duration_since(now)).ok()?;
-        // Longer than any rest there is: it was written under another clock.
-        (!wait.is_zero() && wait <= backoff::LONGEST * 2).then_some(wait)
-    }
-
-    /// A failure that is not one event's own: everything rests.
-    fn rest(&mut self, failure: &Failure) -> Result<(), StoreError> {
-        let now = self.now();
-        let wait = self.backoff.after(failure);
-        let until = later(now, wait);
-        let class = failure.class.as_str();
-        self.parts.metrics.crm_failures.inc(class);
-        let before = self.parts.store.sync_state_of(self.target)?.error_class;
-        self.parts.store.keep_failure(self.target, class, failure.said(), until, now)?;
-        let wait_s = wait.as_secs();
-        if before.as_deref() == Some(class) {
-            tracing::debug!(class, wait_s, said = failure.said(), "the CRM still fails");
-        } else {
-            tracing::warn!(class, wait_s, said = failure.said(), "the CRM fails; visits wait in the outbox");
-        }
-        Ok(())
-    }
-
-    /// The CRM has done what it was asked.
-    fn well(&mut self) -> Result<(), StoreError> {
-        if self.backoff.reset() {
-            self.parts.store.clear_failure(self.target)?;
-            tracing::info!("the CRM takes what it is sent again");
-        }
-        Ok(())
-    }
-
-    /// Gives the sign of life that goes beside the CRM, if it is due. A receiver that is away is not waited for.
-    async fn light_beacon(&mut self) {
-        let (every, now) = (self.parts.settings.heartbeat_every, self.parts.clock.monotonic());
-        let due = !every.is_zero() && now >= self.next_beacon;
-        let Some(beacon) = self.parts.beacon.as_mut().filter(|_| due) else { return };
-        self.next_beacon = now + every;
-        let beat = (self.parts.heartbeat)();
-        if let Err(failure) = beacon.heartbeat(&beat).await {
-            self.parts.metrics.beacon_failures.inc();
-            tracing::warn!(said = failure.said(), "the receiver of signs of life did not take one");
-        }
-    }
-
-    /// Gives a sign of life if one is due; whether anything was sent.
-    async fn beat(&mut self) -> Result<bool, StoreError> {
-        let (every, now) = (self.parts.settings.heartbeat_every, self.parts.clock.monotonic());
-        if !self.takes_heartbeats || now < self.next_beat {
-            return Ok(false);
-        }
-        self.next_beat = now + every;
-        let beat = (self.parts.heartbeat)();
-        match self.parts.connector.heartbeat(&beat).await {
-            Ok(true) => self.well()?,
-            Ok(false) => self.takes_heartbeats = false,
-            Err(failure) if matches!(failure.class, FailureClass::Poison | FailureClass::TenantBlocked) => {
-                // No reason to hold back visits.
-                tracing::warn!(said = failure.said(), "the CRM does not take signs of life; run `snova crm probe`");
-            }
-            Err(failure) => self.rest(&failure)?,
-        }
-        Ok(true)
     }
 
     fn now(&self) -> Timestamp {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::error::Problem;
 use super::routes::Site;
 use super::view::ErrorBody;
+use super::{BookError, visits};
 use crate::customer::{CustomerId, Verdict, VisitId};
 use crate::greeter::{AnswerError, Counters, Greeted};
 
@@ -53,7 +54,7 @@ pub struct AnswerView {
     request_body = AnswerBody,
     responses((status = 200, body = AnswerView), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
-              (status = 415, body = ErrorBody), (status = 503, body = ErrorBody)))]
+              (status = 415, body = ErrorBody), (status = 503, body = ErrorBody), (status = 504, body = ErrorBody)))]
 pub async fn answer(
     State(site): State<Arc<Site>>,
     path: Result<Path<String>, PathRejection>,
@@ -76,10 +77,27 @@ pub async fn answer(
     };
     let outcome = tokio::time::timeout(site.parts.limits.answer, site.parts.counters.answer(visit, verdict)).await;
     match outcome.unwrap_or(Err(AnswerError::Busy)) {
+        Err(AnswerError::UnknownVisit) if has_voided(&site, visit, verdict).await? => {
+            Ok(Json(AnswerView { visit_id: visit.0, verdict: body.verdict }))
+        }
         Ok(()) => Ok(Json(AnswerView { visit_id: visit.0, verdict: body.verdict })),
         Err(refusal @ AnswerError::UnknownVisit) => Err(Problem::not_found("visit_gone", refusal.to_string())),
         Err(refusal @ AnswerError::UnknownCustomer) => Err(Problem::not_found("no_such_customer", refusal.to_string())),
         Err(refusal @ AnswerError::Busy) => Err(Problem::unavailable("busy", refusal.to_string())),
+    }
+}
+
+/// «Не он», said when the visit has left the screen: the record is corrected all the same.
+async fn has_voided(site: &Site, visit: VisitId, verdict: Verdict) -> Result<bool, Problem> {
+    let other = match verdict {
+        Verdict::No => None,
+        Verdict::Other(customer) => Some(customer),
+        Verdict::Yes | Verdict::Done => return Ok(false),
+    };
+    match visits::correct(site, visit, other).await? {
+        Ok(_) => Ok(true),
+        Err(BookError::UnknownVisit | BookError::TooOld) => Ok(false),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

@@ -15,8 +15,10 @@ mod routes;
 mod server;
 mod stream;
 mod sync;
+mod till;
 mod turn;
 mod view;
+mod visits;
 mod words;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use crate::telemetry::Metrics;
 
 pub use health::{HealthReport, OutboxHealth};
 pub use sync::{DeadLetter, SyncDesk, SyncError};
+pub use visits::{BookError, BookedState, BookedVisit, VisitBook};
 
 /// What the screens are made of.
 pub struct WebParts {
@@ -48,6 +51,8 @@ pub struct WebParts {
     pub health: Arc<dyn Fn() -> HealthReport + Send + Sync>,
     /// The outbox in the hands of an operator.
     pub sync: Arc<dyn SyncDesk>,
+    /// The visits on record.
+    pub visits: Arc<dyn VisitBook>,
     /// How long after the CRM was last heard of a customer their card is said to be old.
     pub stale_after: Duration,
     pub metrics: Arc<Metrics>,

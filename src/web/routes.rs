@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::error::Problem;
 use super::stream::Ping;
 use super::turn::Turn;
-use super::{WebParts, answer, counters, entry, guard, health, page, sync};
+use super::{WebParts, answer, counters, entry, guard, health, page, sync, till, visits};
 use crate::face::CounterId;
 use crate::i18n::Language;
 use crate::shutdown::Shutdown;
@@ -30,6 +30,7 @@ pub struct Site {
     pub streams: Arc<Semaphore>,
     pub health_turn: Turn,
     pub sync_turn: Turn,
+    pub book_turn: Turn,
     pub shutdown: Shutdown,
     openapi: String,
 }
@@ -69,6 +70,11 @@ pub fn router(parts: WebParts, shutdown: Shutdown) -> Router {
         .routes(routes!(answer::answer))
         .routes(routes!(entry::enter))
         .routes(routes!(entry::enter_only))
+        .routes(routes!(visits::of_day))
+        .routes(routes!(visits::void))
+        .routes(routes!(till::receipt))
+        .routes(routes!(till::receipt_at))
+        .routes(routes!(till::served_by))
         .routes(routes!(sync::report))
         .routes(routes!(sync::dead))
         .routes(routes!(sync::retry))
@@ -82,6 +88,7 @@ pub fn router(parts: WebParts, shutdown: Shutdown) -> Router {
         streams: Arc::new(Semaphore::new(parts.limits.streams)),
         health_turn: Arc::default(),
         sync_turn: Arc::default(),
+        book_turn: Arc::default(),
         shutdown,
         openapi: document.to_json().unwrap_or_else(|error| {
             tracing::error!(%error, "web: the OpenAPI document cannot be written");

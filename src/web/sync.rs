@@ -47,7 +47,7 @@ pub trait SyncDesk: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     pub event: Uuid,
-    /// What it would have told the CRM: `visit`, `correction`, `erasure`.
+    /// What it would have told the CRM: `visit`, `correction`, `amendment`, `erasure`.
     pub kind: String,
     pub visit: Option<Uuid>,
     pub customer: Uuid,
@@ -79,8 +79,8 @@ pub struct DeadListView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeadLetterView {
     event_id: Uuid,
-    /// What it would have told the CRM: a visit, that a visit was somebody else's, or that a customer is to be
-    /// forgotten.
+    /// What it would have told the CRM: a visit, that a visit was somebody else's, what became known of it later, or that a
+    /// customer is to be forgotten.
     #[schema(example = "visit")]
     kind: String,
     /// Of a visit's events.

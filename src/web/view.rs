@@ -234,7 +234,7 @@ impl PresentView {
 }
 
 impl NameView {
-    fn of(name: &PersonName) -> Self {
+    pub fn of(name: &PersonName) -> Self {
         Self { given: name.given.clone(), patronymic: name.patronymic.clone(), family: name.family.clone() }
     }
 }

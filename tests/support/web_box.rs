@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use snova::camera::CameraState;
 use snova::clock::{SimulatedClock, WallTime};
-use snova::customer::{Card, CustomerId, PersonName, VisitId};
+use snova::customer::{Card, CustomerId, HowKnown, PersonName, Receipt, VisitId};
 use snova::face::{CameraId, CounterId};
 use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Entry, EntryError, EntryTaken, Greeted, Present};
 use snova::i18n::Language;
 use snova::shutdown::{self, Stopper};
 use snova::telemetry::Metrics;
-use snova::web::{self, DeadLetter, HealthReport, Limits, OutboxHealth, SyncDesk, SyncError, WebError, WebParts};
+use snova::web::{
+    self, BookError, BookedState, BookedVisit, DeadLetter, HealthReport, Limits, OutboxHealth, SyncDesk, SyncError,
+    VisitBook, WebError, WebParts,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -66,6 +69,7 @@ impl TestBox {
             clock: Arc::new(SimulatedClock::starting_at(at(NOW))),
             health: Arc::new(report),
             sync: Arc::new(OneDead),
+            visits: Arc::new(OneVisit),
             stale_after: Duration::from_secs(24 * 60 * 60),
             metrics: metrics.clone(),
             host_names: vec!["till.shop.lan".to_owned()],
@@ -149,6 +153,37 @@ impl SyncDesk for OneDead {
 
     fn discard(&self, _event: uuid::Uuid) -> Result<(), SyncError> {
         Ok(())
+    }
+}
+
+/// A book that has one visit, which is nobody's whom the tests know.
+struct OneVisit;
+
+impl VisitBook for OneVisit {
+    fn of_day(&self, _: jiff::civil::Date, _: Option<&CounterId>) -> Result<Vec<BookedVisit>, BookError> {
+        Ok(vec![BookedVisit {
+            visit: visit(6),
+            customer: customer(6),
+            counter: CounterId::new("till-1"),
+            name: Some(name("Олег", "", "")),
+            how: HowKnown::Match,
+            opened_at: at(NOW),
+            closed_at: Some(at(NOW)),
+            state: BookedState::Waiting,
+            receipt: Some(Receipt { number: "A-1".to_owned(), sum: 100 }),
+        }])
+    }
+
+    fn void(&self, _: VisitId, _: Option<CustomerId>) -> Result<Option<CustomerId>, BookError> {
+        Err(BookError::UnknownVisit)
+    }
+
+    fn receipt(&self, _: VisitId, _: &Receipt) -> Result<(), BookError> {
+        Ok(())
+    }
+
+    fn receipt_at(&self, _: &CounterId, _: &[VisitId], _: &Receipt) -> Result<VisitId, BookError> {
+        Ok(visit(6))
     }
 }
 

@@ -7,6 +7,7 @@
 mod contacts;
 mod notes;
 mod probe;
+pub mod settings;
 mod tell;
 mod wire;
 

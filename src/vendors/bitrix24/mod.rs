@@ -9,6 +9,7 @@ mod contacts;
 mod names;
 mod prepare;
 mod probe;
+pub mod settings;
 mod tell;
 mod visits;
 mod wire;
