@@ -145,11 +145,11 @@ pub fn play(dir: &Path, seq: i64, state: &str, attempts: u32) {
         rusqlite::params![seq, state, attempts],
     );
     assert_eq!(changed.expect("the deliveries can be written"), 1, "no delivery of this event");
-    if state == "done" || state == "sending" || (state == "new" && attempts > 0) {
+    if state == "done" || state == "sending" || attempts > 0 {
         let has = if state == "done" { "there" } else { "perhaps" };
         let has = connection.execute(
-            "INSERT OR REPLACE INTO records (key, target, customer, state, written_at)
-             SELECT event, target, customer, ?2, created_at FROM outbox WHERE seq = ?1 AND kind = 'visit'",
+            "INSERT OR REPLACE INTO records (key, target, customer, state, written_at, tried_at)
+             SELECT event, target, customer, ?2, created_at, created_at FROM outbox WHERE seq = ?1 AND kind = 'visit'",
             rusqlite::params![seq, has],
         );
         has.expect("the ledger can be written");
@@ -159,7 +159,16 @@ pub fn play(dir: &Path, seq: i64, state: &str, attempts: u32) {
 /// A question to the outbox for the current CRM, under a clock that is right.
 pub fn ask(store: &Store, most: usize, now: WallTime) -> Ask {
     let target = store.current_target().expect("readable");
-    Ask { target, most, linked_only: false, now: now.at, days: TODAY.into(), trust: Trust::Plausible }
+    Ask {
+        target,
+        most,
+        linked_only: false,
+        now: now.at,
+        server_now: None,
+        is_try: false,
+        days: TODAY.into(),
+        trust: Trust::Plausible,
+    }
 }
 
 /// All bytes of all files in the folder, but for the megabytes of the spare, into which nobody ever writes.

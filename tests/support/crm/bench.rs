@@ -72,6 +72,7 @@ impl Bench {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             timer: Arc::new(Leap(Arc::clone(&clock))),
             secrets: Arc::clone(&secrets) as Arc<dyn Secrets>,
+            server_clock: Arc::default(),
         };
         let connector = settings.open(&tools).unwrap().expect("a CRM is configured");
         Self { clock, server, secrets, settings, connector }

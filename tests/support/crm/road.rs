@@ -111,7 +111,16 @@ impl Road {
     /// What the worker would ask the outbox for now.
     pub fn ask(&self, most: usize) -> Ask {
         let (target, days) = (self.store.current_target().unwrap(), self.today().into());
-        Ask { target, most, linked_only: true, now: self.now(), days, trust: self.clock.trust() }
+        Ask {
+            target,
+            most,
+            linked_only: true,
+            now: self.now(),
+            server_now: None,
+            is_try: false,
+            days,
+            trust: self.clock.trust(),
+        }
     }
 
     /// Lets the worker work, and simulated time pass, until nothing waits or `limit` has passed.
@@ -147,6 +156,7 @@ impl Road {
     }
 
     pub fn in_crm(&self) -> Vec<FakeVisit> {
+        self.server.carry_out_late();
         self.server.crm.lock().unwrap().visits()
     }
 
@@ -259,7 +269,7 @@ fn parts(
     settings: &Configured,
     secrets: Arc<dyn Secrets>,
 ) -> CourierParts {
-    let tools = Tools { clock: Arc::clone(&clock), timer, secrets };
+    let tools = Tools { clock: Arc::clone(&clock), timer, secrets, server_clock: Arc::default() };
     let beat_clock = Arc::clone(&clock);
     CourierParts {
         store: Arc::clone(store),
@@ -268,6 +278,7 @@ fn parts(
         settings: settings.common.clone(),
         company: company_key(store).unwrap(),
         clock,
+        server_clock: tools.server_clock,
         time_zone: TimeZone::UTC,
         metrics: Arc::new(Metrics::new()),
         heartbeat: Arc::new(move || Heartbeat {

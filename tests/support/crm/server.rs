@@ -62,6 +62,8 @@ pub enum Fault {
     ErrorAfter,
     /// All tokens expire just before this request is looked at.
     TokenExpired,
+    /// The connection is cut, and so many seconds later it is done nevertheless: something on the way held the request.
+    Late(u64),
 }
 
 /// Which requests a fault waits for.
@@ -98,6 +100,8 @@ struct State {
     down: Mutex<bool>,
     /// Between the deed and its answer.
     delay: Mutex<Duration>,
+    /// Requests that are held somewhere, each until its time.
+    held: Mutex<Vec<(Timestamp, Asked)>>,
     log: Mutex<Vec<Asked>>,
     forgotten: Mutex<usize>,
 }
@@ -119,6 +123,7 @@ impl FakeServer {
             planned: Mutex::default(),
             down: Mutex::default(),
             delay: Mutex::default(),
+            held: Mutex::default(),
             log: Mutex::default(),
             forgotten: Mutex::default(),
         });
@@ -177,6 +182,11 @@ impl FakeServer {
 
     pub fn set_clock_ahead(&self, ahead: jiff::SignedDuration) {
         *self.state.ahead.lock().unwrap() = ahead;
+    }
+
+    /// Does what was held on the way and whose time has come; every request that comes does so too.
+    pub fn carry_out_late(&self) {
+        self.state.carry_out_late();
     }
 
     /// Every request so far.
@@ -288,8 +298,9 @@ async fn respond(
 ) -> hyper::Response<Body> {
     let asked = Asked::read(request).await;
     state.log.lock().unwrap().push(asked.clone());
+    state.carry_out_late();
     let fault = state.next_fault(&asked);
-    let now = state.clock.lock().unwrap().wall().at.checked_add(*state.ahead.lock().unwrap()).unwrap();
+    let now = state.now();
     let answer = {
         let mut crm = state.crm.lock().unwrap();
         match fault {
@@ -297,6 +308,11 @@ async fn respond(
             Some(Fault::Blocked) => crm.blocked(),
             Some(Fault::Unavailable) => Answer::html(503, "<html><h1>503 Service Unavailable</h1></html>"),
             Some(Fault::CutBefore) => Answer::empty(200),
+            Some(Fault::Late(seconds)) => {
+                let due = now.checked_add(Duration::from_secs(seconds)).unwrap();
+                state.held.lock().unwrap().push((due, asked.clone()));
+                Answer::empty(200)
+            }
             Some(Fault::TokenExpired) => {
                 crm.expire_tokens();
                 crm.answer(&asked, now)
@@ -309,7 +325,7 @@ async fn respond(
         tokio::time::sleep(delay).await;
     }
     match fault {
-        Some(Fault::CutBefore | Fault::CutAfter) => {
+        Some(Fault::CutBefore | Fault::CutAfter | Fault::Late(_)) => {
             let _ = cut.send(()).await;
             std::future::pending().await
         }
@@ -319,18 +335,31 @@ async fn respond(
             let whole = answer.body.len().max(2);
             let mut half = answer.clone();
             half.body.truncate(whole / 2);
-            let mut response = half.into_response();
+            let mut response = half.into_response(now);
             response.headers_mut().insert("content-length", whole.into());
             response.headers_mut().insert("connection", hyper::header::HeaderValue::from_static("close"));
             response
         }
-        Some(Fault::Garbage) => Answer::html(200, "<!doctype html><title>Welcome</title>It works!").into_response(),
-        Some(Fault::ErrorAfter) => Answer::html(500, "<html>Internal error</html>").into_response(),
-        _ => answer.into_response(),
+        Some(Fault::Garbage) => Answer::html(200, "<!doctype html><title>Welcome</title>It works!").into_response(now),
+        Some(Fault::ErrorAfter) => Answer::html(500, "<html>Internal error</html>").into_response(now),
+        _ => answer.into_response(now),
     }
 }
 
 impl State {
+    /// By the vendor's clock.
+    fn now(&self) -> Timestamp {
+        self.clock.lock().unwrap().wall().at.checked_add(*self.ahead.lock().unwrap()).unwrap()
+    }
+
+    fn carry_out_late(&self) {
+        let now = self.now();
+        let due: Vec<_> = self.held.lock().unwrap().extract_if(.., |(at, _)| *at <= now).collect();
+        for (at, asked) in due {
+            let _ = self.crm.lock().unwrap().answer(&asked, at);
+        }
+    }
+
     fn next_fault(&self, asked: &Asked) -> Option<Fault> {
         let is_write = self.crm.lock().unwrap().is_visit_write(asked);
         let mut planned = self.planned.lock().unwrap();
@@ -433,8 +462,13 @@ impl Answer {
         self
     }
 
-    fn into_response(self) -> hyper::Response<Body> {
+    /// Answered at `now` by the server's clock.
+    fn into_response(self, now: Timestamp) -> hyper::Response<Body> {
+        let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let mut response = hyper::Response::builder().status(self.status);
+        if !self.headers.iter().any(|(name, _)| name == "date") {
+            response = response.header("date", date);
+        }
         for (name, value) in &self.headers {
             response = response.header(name, value);
         }
