@@ -43,6 +43,9 @@ bench: setup ## measure; keep dated runs in benches/runs/
 	$(SAY) 'measuring'
 	$(CARGO) bench --locked
 
+pages: ready ## write the vendors' keys anew into firmware-config/snova.toml, as src/vendors states them
+	SNOVA_WRITE_PAGES=1 cargo test --locked --lib the_documented_file_shows
+
 crash-test: ready ## kill the program 40 times at each fake CRM and 300 times while it greets (some 45 minutes)
 	$(SAY) 'setting up for tests'
 	$(CARGO) run --locked --quiet -- setup --tools run

@@ -15,6 +15,7 @@ pub mod trouble;
 // The words.
 pub mod customer;
 pub mod face;
+pub mod names;
 
 // The parts, in data order: frame, detection, track, decision, visit, phrase, record.
 pub mod camera;

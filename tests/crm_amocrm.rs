@@ -85,14 +85,18 @@ async fn a_lost_answer_is_found_among_hundreds_of_notes() {
     }
     let visit = bench.visit(&contact);
     bench.server.plan(Fault::CutAfter, Hits::VisitWrites, 1);
-    let tried = in_doubt(&bench, &visit);
-    let lost = bench.connector.record(&[visit]).await.unwrap_err();
+    let lost = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
     assert_eq!(lost.class, FailureClass::Transient);
-    assert!(bench.connector.reconcile(std::slice::from_ref(&tried)).await.unwrap()[0].is_some());
-    // A stamp of long ago, or a clock that runs before the account's, does not hide it.
-    let ahead = bench.clock.wall().at.checked_add(std::time::Duration::from_secs(900)).unwrap();
-    let early = VisitRecord { tried_at: Some(ahead), ..tried };
-    assert!(bench.connector.reconcile(&[early]).await.unwrap()[0].is_some());
+    for (tried_at, pages) in [(None, 1), (Some(bench.clock.wall().at), 1)] {
+        bench.server.forget_asked();
+        let doubtful = VisitRecord { tried_at, ..visit.clone() };
+        assert!(bench.connector.reconcile(&[doubtful]).await.unwrap()[0].is_some());
+        let asked = bench.server.asked();
+        assert_eq!(asked.len(), pages, "the newest come first, and no more is read than until it is met");
+        // Ten minutes before the visit, at the latest.
+        let from = asked[0].param("filter[updated_at][from]").map(|from| from.parse::<i64>().unwrap());
+        assert_eq!(from, tried_at.map(|_| visit.opened_at.at.as_second() - 600));
+    }
 }
 
 #[tokio::test]
@@ -110,7 +114,6 @@ async fn a_contact_is_found_by_value_though_the_account_finds_parts_and_ignores_
         );
     }
     assert!(bench.connector.find(&Seek::Phone("+79120000000".to_owned())).await.unwrap().is_empty());
-    assert!(bench.connector.find(&Seek::ExternalId(CustomerId(uuid::Uuid::from_u128(1)))).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -135,54 +138,6 @@ async fn a_card_comes_with_all_its_fields_and_the_name_of_who_looks_after_it() {
 }
 
 #[tokio::test]
-async fn a_customer_is_linked_created_voided_and_forgotten() {
-    let mut bench = account().await;
-    let contact = add(&bench, ivan());
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    bench.connector.link(&ContactId(contact.clone()), customer).await.unwrap();
-    let new = NewContact {
-        customer: CustomerId(uuid::Uuid::from_u128(8)),
-        given: "Елена".to_owned(),
-        patronymic: Some("Павловна".to_owned()),
-        family: None,
-        phone: Some("+79120000001".to_owned()),
-        email: None,
-    };
-    let made = bench.connector.create(&new).await.unwrap();
-    let found = bench.connector.find(&Seek::ExternalId(new.customer)).await.unwrap();
-    assert_eq!((&*found[0].id, found[0].patronymic.as_deref()), (&*made.0, Some("Павловна")));
-    let (visit, twin) = (bench.visit(&contact), bench.visit(&contact));
-    bench.connector.record(&[visit.clone(), twin.clone()]).await.unwrap();
-    bench.connector.record(std::slice::from_ref(&twin)).await.unwrap();
-    bench.connector.void(&sent(&visit)).await.unwrap();
-    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
-    let visits = vec![sent(&visit), sent(&twin), sent(&bench.visit(&contact))];
-    let gone = Forgotten { key: visit.key, customer, contact: Some(ContactId(contact.clone())), visits };
-    for _ in 0..2 {
-        bench.connector.forget(&gone).await.unwrap();
-        bench.connector.void(&sent(&visit)).await.unwrap();
-    }
-    let crm = bench.server.crm.lock().unwrap();
-    assert!(crm.visits().iter().all(|visit| visit.erased), "twins too");
-    assert!(crm.contact(&contact).unwrap().external_id.is_empty());
-    assert_eq!(crm.contact(&contact).unwrap().given, "Иван");
-}
-
-#[tokio::test]
-async fn an_erasure_leaves_the_id_of_another_customer_alone() {
-    let mut bench = account().await;
-    let other = uuid::Uuid::from_u128(9).to_string();
-    let contact = add(&bench, FakeContact { external_id: other.clone(), ..ivan() });
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    let key = bench.visit(&contact).key;
-    for contact in [contact.clone(), "999".to_owned()] {
-        let gone = Forgotten { key, customer, contact: Some(ContactId(contact)), visits: Vec::new() };
-        bench.connector.forget(&gone).await.unwrap();
-    }
-    assert_eq!(bench.server.crm.lock().unwrap().contact(&contact).unwrap().external_id, other);
-}
-
-#[tokio::test]
 async fn a_field_that_is_not_there_or_keeps_nothing_stops_the_lane_and_no_contact_is_made() {
     for forgetful in [false, true] {
         let crm: Arc<Mutex<dyn crm::FakeCrm>> =
@@ -196,11 +151,13 @@ async fn a_field_that_is_not_there_or_keeps_nothing_stops_the_lane_and_no_contac
             bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
             assert_eq!(bench.connector.void(&sent(&visit)).await.unwrap_err().class, FailureClass::TenantBlocked);
         }
-        let refused = bench.connector.link(&contact, customer).await.unwrap_err();
+        let refused = bench.connector.write_mark(&contact, &customer.to_string()).await.unwrap_err();
         assert_eq!(refused.class, FailureClass::TenantBlocked, "{refused}");
         assert!(refused.said().contains(number), "{refused}");
         if !forgetful {
             let new = NewContact {
+                key: customer.0,
+                mark: customer.to_string(),
                 customer,
                 given: "Елена".to_owned(),
                 patronymic: None,
@@ -314,23 +271,6 @@ async fn a_good_account_is_found_good_and_a_wrong_token_is_said_without_it() {
 }
 
 #[tokio::test]
-async fn a_visit_of_a_customer_without_contact_is_still_reached_by_what_the_crm_called_it() {
-    let mut bench = account().await;
-    let contact = add(&bench, ivan());
-    let visit = bench.visit(&contact);
-    let id = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].clone().unwrap();
-    let nobody = ContactId(String::new());
-    let told = SentVisit { record: Some(id), contact: nobody.clone(), ..sent(&visit) };
-    let untold = SentVisit { contact: nobody, ..sent(&bench.visit(&contact)) };
-    bench.connector.void(&told).await.unwrap();
-    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    let gone = Forgotten { key: visit.key, customer, contact: None, visits: vec![told, untold] };
-    bench.connector.forget(&gone).await.unwrap();
-    assert!(bench.server.crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
-}
-
-#[tokio::test]
 async fn notes_that_moved_with_a_merged_contact_are_read_in_batches_and_only_ours_is_emptied() {
     for no_filter_by_id in [false, true] {
         let mut bench = account_with(Quirks { no_filter_by_id, ..Quirks::default() }).await;
@@ -350,7 +290,7 @@ async fn notes_that_moved_with_a_merged_contact_are_read_in_batches_and_only_our
         told.push(SentVisit { record: Some(snova::crm::RecordId("comment:57".to_owned())), ..told[0].clone() });
         bench.server.forget_asked();
         let customer = CustomerId(uuid::Uuid::from_u128(7));
-        let gone = Forgotten { key: customer.0, customer, contact: None, visits: told };
+        let gone = Forgotten { key: customer.0, customer, visits: told };
         bench.connector.forget(&gone).await.unwrap();
         let there = bench.server.crm.lock().unwrap().visits();
         assert_eq!(there.iter().filter(|visit| visit.erased).count(), 60);
@@ -359,4 +299,55 @@ async fn notes_that_moved_with_a_merged_contact_are_read_in_batches_and_only_our
         let reads = reads.iter().take_while(|asked| asked.method == "GET").count();
         assert_eq!(reads, if no_filter_by_id { 64 } else { 3 }, "the contact's list, and each fifty notes");
     }
+}
+
+#[tokio::test]
+async fn contacts_that_were_deleted_or_merged_are_among_the_changed_where_the_account_tells_them() {
+    for no_admin in [false, true] {
+        let mut bench = account_with(Quirks { no_admin, ..Quirks::default() }).await;
+        let [deleted, loser, survivor, quiet] = [0; 4].map(|_| add(&bench, ivan()));
+        let begin = bench.connector.changed("").await.unwrap();
+        bench.clock.advance(std::time::Duration::from_secs(60));
+        let now = bench.clock.wall().at;
+        bench.server.crm.lock().unwrap().bin_contact(&deleted, now);
+        bench.server.crm.lock().unwrap().merge_contacts(&loser, &survivor, now);
+        let page = bench.connector.changed(&begin.cursor).await.unwrap();
+        let gone: Vec<&String> = page.contacts.iter().filter(|c| c.deleted).map(|c| &c.id).collect();
+        assert_eq!(gone, if no_admin { vec![] } else { vec![&deleted, &loser] });
+        assert!(page.contacts.iter().any(|c| c.id == survivor && !c.deleted) && !page.more);
+        bench.clock.advance(std::time::Duration::from_secs(60));
+        let now = bench.clock.wall().at;
+        bench.server.crm.lock().unwrap().change_contact(&quiet, &|c| c.tier = "gold".to_owned(), now);
+        let page = bench.connector.changed(&page.cursor).await.unwrap();
+        assert_eq!(page.contacts.iter().filter(|c| c.id == quiet && !c.deleted).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_note_is_the_contacts_owners_and_a_double_says_whose_it_is() {
+    let mut bench = account().await;
+    let contact = add(&bench, FakeContact { owner: "Ольга".to_owned(), ..ivan() });
+    let visit = bench.visit(&contact);
+    let id = bench.connector.record(&[visit]).await.unwrap()[0].clone().unwrap();
+    let raw = bench.server.crm.lock().unwrap().raw(&id.0).unwrap();
+    let note: serde_json::Value = serde_json::from_str(&raw).unwrap();
+    assert_eq!(
+        bench.connector.contact(&ContactId(contact.clone())).await.unwrap().unwrap().owner.as_deref(),
+        Some("Ольга")
+    );
+    assert_eq!(note["responsible_user_id"], 1);
+    assert!(note["params"]["text"].as_str().unwrap().starts_with("Визит, shop-7, касса till-1, "), "{raw}");
+    let customer = CustomerId(uuid::Uuid::from_u128(7));
+    let double = add(&bench, FakeContact { external_id: customer.to_string(), ..ivan() });
+    for _ in 0..2 {
+        bench.connector.retire(&ContactId(double.clone()), &ContactId(contact.clone())).await.unwrap();
+    }
+    let card = bench.server.crm.lock().unwrap().contact(&double).unwrap();
+    assert_eq!((&*card.given, &*card.family, &*card.phone, &*card.external_id), ("Дубль (Snova)", "", "", ""));
+    let asked = bench.server.asked();
+    let notes = asked
+        .iter()
+        .filter(|asked| asked.method == "POST" && asked.path.ends_with(&format!("/contacts/{double}/notes")));
+    let notes: Vec<String> = notes.map(crm::Asked::text).collect();
+    assert!(notes.len() == 1 && notes[0].contains(&format!("/contacts/detail/{contact}")), "{notes:?}");
 }

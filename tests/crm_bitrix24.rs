@@ -11,11 +11,9 @@ use std::time::Duration;
 use crm::bench::Bench;
 use crm::bitrix24::{FakeBitrix24, Quirks, WEBHOOK};
 use crm::server::Hits;
-use crm::{FakeContact, FakeCrm, Fault, POISON_TILL};
+use crm::{FakeContact, FakeCrm, FakeRecords, Fault, POISON_TILL};
 use snova::clock::Clock;
-use snova::crm::{
-    ContactId, FailureClass, Finding, Forgotten, Heartbeat, NewContact, Seek, SentVisit, Verdict, VisitRecord,
-};
+use snova::crm::{ContactId, FailureClass, Finding, Forgotten, Heartbeat, Seek, SentVisit, Verdict, VisitRecord};
 use snova::customer::CustomerId;
 
 async fn portal() -> Bench {
@@ -106,7 +104,7 @@ async fn a_tariff_without_elements_turns_visits_into_comments_and_both_are_found
     let findings = bench.connector.probe().await;
     assert!(findings.iter().any(|f| f.remedy.contains("CREATE_DYNAMIC_ITEM_RESTRICTED")), "{findings:#?}");
     let customer = CustomerId(uuid::Uuid::from_u128(7));
-    let gone = Forgotten { key: visit.key, customer, contact: None, visits: vec![named(&visit, &id)] };
+    let gone = Forgotten { key: visit.key, customer, visits: vec![named(&visit, &id)] };
     bench.connector.forget(&gone).await.unwrap();
     assert!(bench.server.crm.lock().unwrap().visits().is_empty());
 }
@@ -156,47 +154,10 @@ async fn a_card_is_found_by_phone_and_comes_with_the_words_of_its_lists() {
         assert_eq!((card.birthday, card.visits), (Some("1980-05-17".parse().unwrap()), Some(12)));
     }
     assert!(bench.connector.find(&Seek::Phone("+79120000000".to_owned())).await.unwrap().is_empty());
-    assert!(bench.connector.find(&Seek::ExternalId(CustomerId(uuid::Uuid::from_u128(1)))).await.unwrap().is_empty());
     assert_eq!(bench.connector.contact(&ContactId("999".to_owned())).await.unwrap(), None);
     let mut bench = portal_with(Quirks { no_users: true, ..Quirks::default() }).await;
     let contact = add(&bench, FakeContact { owner: "Ольга".to_owned(), ..ivan() });
     assert_eq!(bench.connector.contact(&ContactId(contact)).await.unwrap().unwrap().owner, None);
-}
-
-#[tokio::test]
-async fn a_customer_is_linked_created_voided_and_forgotten() {
-    for quirks in [Quirks::default(), comments()] {
-        let mut bench = portal_with(quirks).await;
-        let contact = add(&bench, ivan());
-        let customer = CustomerId(uuid::Uuid::from_u128(7));
-        bench.connector.link(&ContactId(contact.clone()), customer).await.unwrap();
-        let new = NewContact {
-            customer: CustomerId(uuid::Uuid::from_u128(8)),
-            given: "Елена".to_owned(),
-            patronymic: Some("Павловна".to_owned()),
-            family: None,
-            phone: Some("+79120000001".to_owned()),
-            email: None,
-        };
-        let made = bench.connector.create(&new).await.unwrap();
-        let found = bench.connector.find(&Seek::ExternalId(new.customer)).await.unwrap();
-        assert_eq!((&*found[0].id, found[0].patronymic.as_deref()), (&*made.0, Some("Павловна")));
-        assert_eq!(bench.connector.find(&Seek::Phone("+79120000001".to_owned())).await.unwrap().len(), 1);
-        let (visit, twin) = (bench.visit(&contact), bench.visit(&contact));
-        let ids = bench.connector.record(&[visit.clone(), twin.clone()]).await.unwrap();
-        bench.connector.record(std::slice::from_ref(&twin)).await.unwrap();
-        bench.connector.void(&sent(&visit)).await.unwrap();
-        assert!(bench.server.crm.lock().unwrap().visits()[0].void);
-        let visits = vec![named(&visit, ids[0].as_ref().unwrap()), sent(&twin), sent(&bench.visit(&contact))];
-        let gone = Forgotten { key: visit.key, customer, contact: Some(ContactId(contact.clone())), visits };
-        for _ in 0..2 {
-            bench.connector.forget(&gone).await.unwrap();
-            bench.connector.void(&sent(&visit)).await.unwrap();
-        }
-        let crm = bench.server.crm.lock().unwrap();
-        assert!(crm.visits().is_empty(), "twins too");
-        assert_eq!((crm.contact(&contact).unwrap().external_id, crm.contacts()), (String::new(), 2));
-    }
 }
 
 #[tokio::test]
@@ -208,10 +169,10 @@ async fn another_programs_id_is_never_overwritten_and_a_field_of_its_own_helps()
         let contact = add(&bench, ivan());
         fake.lock().unwrap().claim(&contact, bench.clock.wall().at);
         let customer = CustomerId(uuid::Uuid::from_u128(7));
-        let linked = bench.connector.link(&ContactId(contact.clone()), customer).await;
+        let linked = bench.connector.write_mark(&ContactId(contact.clone()), &customer.to_string()).await;
         if own {
             linked.unwrap();
-            assert_eq!(bench.connector.find(&Seek::ExternalId(customer)).await.unwrap()[0].id, contact);
+            assert_eq!(bench.connector.find(&Seek::Mark(customer)).await.unwrap()[0].id, contact);
             continue;
         }
         let refused = linked.unwrap_err();
@@ -355,23 +316,6 @@ async fn the_webhook_is_taken_as_the_portal_shows_it_and_stands_in_no_word_of_ou
 }
 
 #[tokio::test]
-async fn a_visit_of_a_customer_without_contact_is_still_reached_by_what_the_crm_called_it() {
-    let mut bench = portal_with(comments()).await;
-    let contact = add(&bench, ivan());
-    let visit = bench.visit(&contact);
-    let id = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].clone().unwrap();
-    let nobody = ContactId(String::new());
-    let told = SentVisit { record: Some(id), contact: nobody.clone(), ..sent(&visit) };
-    let untold = SentVisit { contact: nobody, ..sent(&bench.visit(&contact)) };
-    bench.connector.void(&told).await.unwrap();
-    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    let gone = Forgotten { key: visit.key, customer, contact: None, visits: vec![told, untold] };
-    bench.connector.forget(&gone).await.unwrap();
-    assert!(bench.server.crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
-}
-
-#[tokio::test]
 async fn comments_whose_ids_were_told_are_read_in_batches_and_one_that_may_not_be_read_waits() {
     for no_comments in [false, true] {
         let mut bench = portal_with(Quirks { no_comments, ..comments() }).await;
@@ -380,7 +324,7 @@ async fn comments_whose_ids_were_told_are_read_in_batches_and_one_that_may_not_b
         let ids = bench.connector.record(&visits).await.unwrap();
         let told = visits.iter().zip(&ids).map(|(visit, id)| named(visit, id.as_ref().unwrap())).collect();
         let customer = CustomerId(uuid::Uuid::from_u128(7));
-        let gone = Forgotten { key: customer.0, customer, contact: None, visits: told };
+        let gone = Forgotten { key: customer.0, customer, visits: told };
         bench.server.forget_asked();
         let forgotten = bench.connector.forget(&gone).await;
         if no_comments {
@@ -415,4 +359,42 @@ async fn an_element_is_sought_by_its_key_alone_and_a_missing_one_among_the_comme
     assert!(id.0.starts_with("comment:"), "{id}");
     bench.connector.void(&told(&visit)).await.unwrap();
     assert!(bench.server.crm.lock().unwrap().visits()[1].void);
+}
+
+#[tokio::test]
+async fn an_element_whose_contact_went_at_that_moment_is_nobodys_and_is_tied_or_taken_back() {
+    let fake = Arc::new(Mutex::new(FakeBitrix24::default()));
+    let mut bench = Bench::of(fake.clone()).await;
+    let contact = add(&bench, FakeContact { owner: "Ольга".to_owned(), ..ivan() });
+    let visit = bench.visit(&contact);
+    fake.lock().unwrap().drop_clients(true);
+    let rows = bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    assert!(rows[0].as_ref().is_err_and(|failure| failure.contact_gone), "{rows:?}");
+    assert!(fake.lock().unwrap().visits().is_empty(), "it is not left behind");
+    // The box went before it could be taken back.
+    bench.server.plan(Fault::CutAfter, Hits::VisitWrites, 1);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap_err();
+    fake.lock().unwrap().drop_clients(false);
+    assert_eq!(fake.lock().unwrap().visits()[0].contact, "");
+    assert!(bench.connector.reconcile(&[in_doubt(&bench, &visit)]).await.unwrap()[0].is_some());
+    assert_eq!(fake.lock().unwrap().visits()[0].contact, contact);
+    let visit = bench.visit(&contact);
+    let id = bench.connector.record(&[visit]).await.unwrap()[0].clone().unwrap();
+    let raw = fake.lock().unwrap().raw(&id.0).unwrap();
+    assert!(raw.contains("\"assignedById\":2") && raw.contains("\"title\":\"Визит, shop-7, касса till-1\""), "{raw}");
+}
+
+#[tokio::test]
+async fn a_double_that_somebody_has_worked_with_is_left() {
+    for quirks in [Quirks::default(), comments()] {
+        let mut bench = portal_with(quirks).await;
+        let elder = add(&bench, ivan());
+        let customer = CustomerId(uuid::Uuid::from_u128(7));
+        let younger = add(&bench, FakeContact { external_id: customer.to_string(), ..ivan() });
+        let visit = bench.visit(&younger);
+        bench.connector.record(&[visit]).await.unwrap();
+        let left = bench.connector.retire(&ContactId(younger.clone()), &ContactId(elder)).await.unwrap_err();
+        assert!(left.said().contains("already"), "{left}");
+        assert!(bench.connector.contact(&ContactId(younger)).await.unwrap().is_some());
+    }
 }

@@ -10,10 +10,9 @@ use std::time::Duration;
 use crm::bench::Bench;
 use crm::creatio::{FakeCreatio, USER};
 use crm::server::Hits;
-use crm::{FakeContact, Fault, POISON_TILL};
+use crm::{FakeContact, Fault};
 use snova::clock::Clock;
-use snova::crm::{ContactId, FailureClass, Forgotten, Heartbeat, NewContact, Seek, SentVisit, Verdict, VisitRecord};
-use snova::customer::CustomerId;
+use snova::crm::{FailureClass, Seek, Verdict, VisitRecord};
 
 async fn site() -> Bench {
     Bench::of(crm::vendor("creatio")).await
@@ -49,30 +48,6 @@ fn add(bench: &Bench, contact: FakeContact) -> String {
     bench.server.crm.lock().unwrap().add_contact(contact, bench.clock.wall().at)
 }
 
-fn sent(visit: &VisitRecord) -> SentVisit {
-    SentVisit { key: visit.key, record: None, contact: visit.contact.clone(), written_at: visit.opened_at.at }
-}
-
-#[tokio::test]
-async fn a_visit_sent_twice_is_one_activity_and_a_poisoned_row_does_not_hold_up_the_rest() {
-    let mut bench = site().await;
-    let contact = add(&bench, ivan());
-    let visits = [bench.visit(&contact), bench.visit_at(&contact, POISON_TILL), bench.visit(&contact)];
-    for _ in 0..2 {
-        let rows = bench.connector.record(&visits).await.unwrap();
-        assert!(rows[0].is_ok() && rows[2].is_ok(), "{rows:?}");
-        let refused = rows[1].as_ref().unwrap_err();
-        assert_eq!(refused.class, FailureClass::Poison);
-        assert!(refused.said().contains("HTTP 400"), "{refused}");
-    }
-    let there = bench.server.crm.lock().unwrap().visits();
-    assert_eq!(there.len(), 2);
-    assert_eq!(there[0].opened_at, Some(visits[0].opened_at.at));
-    assert_eq!(there[0].contact, contact);
-    let found = bench.connector.reconcile(&visits).await.unwrap();
-    assert!(found[0].is_some() && found[1].is_none() && found[2].is_some());
-}
-
 #[tokio::test]
 async fn what_is_reported_as_failed_and_was_written_counts_as_recorded() {
     let (mut bench, _) = site_with(|fake| fake.lies_each = 1, |config| config).await;
@@ -97,11 +72,11 @@ async fn an_activity_that_lost_its_contact_is_mended_or_stops_the_road() {
 }
 
 #[tokio::test]
-async fn a_visit_of_a_contact_that_is_gone_is_poison_and_a_missing_list_entry_stops_the_road() {
+async fn a_visit_of_a_contact_that_is_gone_is_said_so_and_a_missing_list_entry_stops_the_road() {
     let mut bench = site().await;
     let nobody = uuid::Uuid::from_u128(77).to_string();
     let rows = bench.connector.record(&[bench.visit(&nobody)]).await.unwrap();
-    assert_eq!(rows[0].as_ref().unwrap_err().class, FailureClass::Poison);
+    assert!(rows[0].as_ref().unwrap_err().contact_gone);
     let wrong = |config: String| format!("{config}[crm.creatio.visit]\nfinished = \"Выполнено\"\n");
     let (mut bench, _) = site_with(|_| {}, wrong).await;
     let contact = add(&bench, ivan());
@@ -128,55 +103,6 @@ async fn a_phone_is_found_however_it_was_typed_and_never_by_a_part_of_it() {
     assert!(bench.connector.find(&Seek::Phone("+79123450000".to_owned())).await.unwrap().is_empty());
     let longest = bench.server.asked().iter().map(|a| a.query.iter().map(|(_, v)| v.len()).sum::<usize>()).max();
     assert!(longest.unwrap() < 2000, "IIS refuses longer addresses: {longest:?}");
-}
-
-#[tokio::test]
-async fn a_customer_is_linked_created_voided_and_forgotten() {
-    let mut bench = site().await;
-    let contact = add(&bench, ivan());
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    bench.connector.link(&ContactId(contact.clone()), customer).await.unwrap();
-    assert_eq!(bench.server.crm.lock().unwrap().contact(&contact).unwrap().external_id, customer.to_string());
-    let new = NewContact {
-        customer: CustomerId(uuid::Uuid::from_u128(8)),
-        given: "Елена".to_owned(),
-        patronymic: None,
-        family: None,
-        phone: Some("+79990000001".to_owned()),
-        email: None,
-    };
-    let first = bench.connector.create(&new).await.unwrap();
-    assert_eq!(bench.connector.create(&new).await.unwrap(), first, "the second time it is the same one");
-    assert_ne!(first.0, new.customer.to_string(), "what is erased must not live on as the contact's key");
-    assert_eq!(bench.connector.find(&Seek::Phone("+79990000001".to_owned())).await.unwrap().len(), 1);
-    let visit = bench.visit(&contact);
-    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
-    let sent = sent(&visit);
-    bench.connector.void(&sent).await.unwrap();
-    assert!(bench.server.crm.lock().unwrap().visits()[0].void);
-    let gone =
-        Forgotten { key: visit.key, customer, contact: Some(ContactId(contact.clone())), visits: vec![sent.clone()] };
-    for _ in 0..2 {
-        bench.connector.forget(&gone).await.unwrap();
-        bench.connector.void(&sent).await.unwrap();
-    }
-    let crm = bench.server.crm.lock().unwrap();
-    assert!(crm.visits().is_empty() && crm.contact(&contact).unwrap().external_id.is_empty());
-}
-
-#[tokio::test]
-async fn forgetting_leaves_a_contact_alone_that_is_another_customers_by_now() {
-    let mut bench = site().await;
-    let other = CustomerId(uuid::Uuid::from_u128(9)).to_string();
-    let contact = add(&bench, FakeContact { external_id: other.clone(), ..ivan() });
-    let gone = Forgotten {
-        key: uuid::Uuid::from_u128(1),
-        customer: CustomerId(uuid::Uuid::from_u128(7)),
-        contact: Some(ContactId(contact.clone())),
-        visits: Vec::new(),
-    };
-    bench.connector.forget(&gone).await.unwrap();
-    assert_eq!(bench.server.crm.lock().unwrap().contact(&contact).unwrap().external_id, other);
 }
 
 #[tokio::test]
@@ -277,42 +203,25 @@ async fn the_probe_names_a_column_that_is_missing() {
 }
 
 #[tokio::test]
-async fn a_box_has_one_row_that_its_signs_of_life_renew() {
-    let mut bench = site().await;
-    let beat = Heartbeat {
-        device: "shop-7".to_owned(),
-        box_id: uuid::Uuid::nil(),
-        version: "0.2.0".to_owned(),
-        at: bench.clock.wall(),
-        cameras: vec![("front".to_owned(), true), ("left".to_owned(), false)],
-        outbox_depth: 3,
-        outbox_oldest: Some(Duration::from_secs(90)),
-        outbox_dead: 0,
-    };
-    for _ in 0..3 {
-        assert!(bench.connector.heartbeat(&beat).await.unwrap());
+async fn a_strict_server_gets_the_plain_form_and_is_asked_in_the_other_one_only_once() {
+    let (mut bench, _) = site_with(|fake| fake.strict = true, |config| config).await;
+    let contact = add(&bench, ivan());
+    for _ in 0..2 {
+        assert!(bench.connector.record(&[bench.visit(&contact)]).await.unwrap()[0].is_ok());
     }
-    assert_eq!(bench.server.crm.lock().unwrap().heartbeats(), 1);
+    let asked = bench.server.asked();
+    let verbose = asked.iter().filter(|asked| asked.text().contains("odata=verbose")).count();
+    let batches = asked.iter().filter(|asked| asked.path.ends_with("/$batch")).count();
+    assert_eq!((verbose, batches), (1, 3));
+    assert_eq!(bench.server.crm.lock().unwrap().visits().len(), 2);
 }
 
 #[tokio::test]
-async fn what_would_be_sent_can_be_seen_and_holds_no_secret() {
-    let bench = site().await;
-    let visit = bench.visit(&uuid::Uuid::from_u128(5).to_string());
-    let shown = bench.connector.preview(std::slice::from_ref(&visit)).join("\n");
-    assert!(shown.starts_with("POST /0/odata/$batch") && shown.contains(&visit.key.to_string()), "{shown}");
-    assert!(!shown.contains("secret") && bench.server.asked().is_empty());
-}
-
-#[tokio::test]
-async fn a_filter_that_nobody_heeds_takes_no_other_customers_id_away() {
-    let (mut bench, _) = site_with(|fake| fake.ignores_filters = true, |config| config).await;
-    let (own, other) = (uuid::Uuid::from_u128(7), uuid::Uuid::from_u128(8));
-    let ours = add(&bench, FakeContact { external_id: own.to_string(), ..ivan() });
-    let others = add(&bench, FakeContact { external_id: other.to_string(), ..ivan() });
-    let gone = Forgotten { key: own, customer: CustomerId(own), contact: None, visits: Vec::new() };
-    // Whether the field was emptied is looked up too, and where nothing can be looked up that is said.
-    let _ = bench.connector.forget(&gone).await;
-    let of = |id: &str| bench.server.crm.lock().unwrap().contact(id).unwrap().external_id;
-    assert_eq!((of(&ours), of(&others)), (String::new(), other.to_string()));
+async fn an_answer_that_a_rows_form_is_refused_names_no_contact_and_stops_the_road() {
+    let (mut bench, fake) = site_with(|_| {}, |config| config).await;
+    let contact = add(&bench, ivan());
+    fake.lock().unwrap().refuses = Some((405, "The requested resource does not support http method."));
+    let refused = bench.connector.record(&[bench.visit(&contact)]).await.unwrap().remove(0).unwrap_err();
+    assert_eq!(refused.class, FailureClass::TenantBlocked);
+    assert!(refused.said().contains("HTTP 405") && !refused.said().contains("contact"), "{refused}");
 }

@@ -16,8 +16,8 @@ use crm::webhook::{FakeReceiver, Manner};
 use crm::{FakeCrm, Fault, POISON_TILL};
 use snova::clock::Clock;
 use snova::crm::{
-    ContactId, CrmConnector, Failure, FailureClass, Forgotten, Heartbeat, RecordId, Seek, SentVisit, Verdict,
-    VisitRecord,
+    ContactId, CrmConnector, Failure, FailureClass, Forgotten, Greeting, Heartbeat, Receipt, RecordId, Seek, SentVisit,
+    Told, Verdict, VisitRecord,
 };
 use snova::customer::CustomerId;
 
@@ -100,7 +100,6 @@ async fn a_visit_is_voided_and_a_customer_forgotten_as_often_as_it_is_said() {
     let gone = Forgotten {
         key: uuid::Uuid::from_u128(5),
         customer: visit.customer,
-        contact: None,
         visits: vec![sent(&visit), sent(&bench.visit("never sent"))],
     };
     for _ in 0..2 {
@@ -111,6 +110,59 @@ async fn a_visit_is_voided_and_a_customer_forgotten_as_often_as_it_is_said() {
     let there = fake.lock().unwrap().visits();
     assert_eq!(there.len(), 1);
     assert!(there[0].void && there[0].erased);
+}
+
+/// A visit of which everything is known.
+fn whole(bench: &Bench) -> VisitRecord {
+    VisitRecord {
+        greeting: Some(Greeting::Right),
+        served_by: Some("Анна К.".to_owned()),
+        receipt: Some(Receipt { number: "A-77".to_owned(), sum: 123_450 }),
+        skew: Some(jiff::SignedDuration::from_mins(-9)),
+        ..bench.visit("c1")
+    }
+}
+
+#[tokio::test]
+async fn what_becomes_known_later_is_an_amendment_once_and_what_changes_again_another() {
+    let (mut bench, fake) = receiver().await;
+    let mut visit = bench.visit("c1");
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    let of = |fake: &Arc<Mutex<FakeReceiver>>, kind: &str| -> Vec<serde_json::Value> {
+        fake.lock().unwrap().taken.values().filter(|event| event["event"] == kind).cloned().collect()
+    };
+    assert!(of(&fake, "visit")[0]["receipt"].is_null() && of(&fake, "visit")[0]["greeting"].is_null());
+    visit = VisitRecord { key: visit.key, ..whole(&bench) };
+    for _ in 0..2 {
+        bench.connector.amend(&visit, &sent(&visit)).await.unwrap();
+    }
+    let amended = of(&fake, "amendment");
+    assert_eq!(amended.len(), 1, "the same is said under the same key");
+    assert_eq!(amended[0]["visit"], visit.key.to_string());
+    assert_eq!(amended[0]["receipt"], serde_json::json!({ "number": "A-77", "sum": "1234.50" }));
+    assert_eq!((&amended[0]["greeting"], &amended[0]["clock_ahead_s"]), (&"right".into(), &(-540).into()));
+    visit.greeting = Some(Greeting::Wrong);
+    bench.connector.amend(&visit, &sent(&visit)).await.unwrap();
+    assert_eq!(of(&fake, "amendment").len(), 2);
+    assert_eq!(fake.lock().unwrap().visits().len(), 1);
+}
+
+#[tokio::test]
+async fn the_events_of_the_guide_are_those_that_are_sent() {
+    let (mut bench, fake) = receiver().await;
+    let visit = whole(&bench);
+    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
+    bench.connector.amend(&visit, &sent(&visit)).await.unwrap();
+    let keys = |event: &serde_json::Value| event.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let guide = include_str!("../docs/crm/webhook.md");
+    let blocks = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown: Vec<serde_json::Value> = blocks.filter_map(|block| serde_json::from_str(block).ok()).collect();
+    let events: Vec<_> = shown.iter().filter_map(|block| block.as_array()).flatten().collect();
+    assert_eq!(events.len(), 2, "a visit and an amendment");
+    for event in events {
+        let sent = fake.lock().unwrap().taken.values().find(|own| own["event"] == event["event"]).cloned().unwrap();
+        assert_eq!(keys(event), keys(&sent), "{}", event["event"]);
+    }
 }
 
 #[tokio::test]
@@ -177,9 +229,21 @@ async fn a_webhook_has_no_contacts() {
     let (mut bench, _fake) = receiver().await;
     assert!(!bench.connector.manners().needs_contact && bench.connector.manners().keyed);
     let customer = CustomerId(uuid::Uuid::from_u128(7));
-    assert!(bench.connector.find(&Seek::ExternalId(customer)).await.unwrap().is_empty());
+    assert!(bench.connector.find(&Seek::Mark(customer)).await.unwrap().is_empty());
     assert_eq!(bench.connector.contact(&ContactId("c1".to_owned())).await.unwrap(), None);
-    assert!(bench.connector.link(&ContactId("c1".to_owned()), customer).await.is_err());
+    let c1 = ContactId("c1".to_owned());
+    let told = [(c1.clone(), Told::default())];
+    for refused in [
+        bench.connector.write_mark(&c1, "x").await.unwrap_err(),
+        bench.connector.visits_of(&c1).await.unwrap_err(),
+        bench.connector.tell(&told).await.unwrap_err(),
+        bench.connector.retire(&c1, &c1).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.class, FailureClass::TenantBlocked);
+        assert!(refused.said().contains("keeps no contacts"), "{refused}");
+    }
+    let prepared = bench.connector.prepare().await;
+    assert!(prepared.len() == 1 && prepared[0].verdict == Verdict::Good);
     let page = bench.connector.changed("x").await.unwrap();
     assert!(page.contacts.is_empty() && !page.more && page.cursor == "x");
     assert!(bench.server.asked().is_empty(), "nothing was sent for any of it");
@@ -251,7 +315,7 @@ async fn the_receiver_of_the_guide_takes_each_visit_once() {
     };
     let key = "a key of the shop, drawn at random".to_owned();
     bench.secrets.0.lock().unwrap().insert("crm/webhook/key".to_owned(), key);
-    let mut connector: Box<dyn CrmConnector> = snova::crm::open(&settings, &tools).unwrap().unwrap();
+    let mut connector: Box<dyn CrmConnector> = settings.open(&tools).unwrap().unwrap();
     let findings = connector.probe().await;
     assert!(findings.iter().all(|finding| finding.verdict == Verdict::Good), "{findings:#?}");
     let visits = [bench.visit("c1"), bench.visit("c2")];
@@ -265,12 +329,11 @@ async fn the_receiver_of_the_guide_takes_each_visit_once() {
     assert_eq!(count("SELECT count(*) FROM visits"), 2);
     connector.void(&sent(&visits[0])).await.unwrap();
     assert_eq!(count("SELECT count(*) FROM visits WHERE void"), 1);
-    let gone = Forgotten {
-        key: uuid::Uuid::from_u128(9),
-        customer: visits[1].customer,
-        contact: None,
-        visits: vec![sent(&visits[1])],
-    };
+    let amended = VisitRecord { key: visits[0].key, ..whole(&bench) };
+    connector.amend(&amended, &sent(&amended)).await.unwrap();
+    assert_eq!(count("SELECT count(*) FROM visits WHERE void AND receipt = 'A-77' AND sum = '1234.50'"), 1);
+    let gone =
+        Forgotten { key: uuid::Uuid::from_u128(9), customer: visits[1].customer, visits: vec![sent(&visits[1])] };
     connector.forget(&gone).await.unwrap();
     assert_eq!(count("SELECT count(*) FROM visits"), 1);
     connector.record(&visits[1..]).await.unwrap();

@@ -167,6 +167,22 @@ fn a_contact_is_one_customers_and_is_forgotten_with_the_crm_that_it_is_in() {
 }
 
 #[test]
+fn a_contact_of_another_name_is_not_greeted_for_the_customer() {
+    let device = fresh();
+    let peter = enrol(&device.store, "Пётр");
+    device.store.set_link(current(&device.store), peter, &Link::Linked("7".to_owned()), at(0).at).expect("written");
+    for (given, patronymic, greeted) in
+        [("Мария", "Павловна", "Пётр"), ("П.", "С.", "Пётр"), ("Петр", "Сергеевич", "Пётр Сергеевич")]
+    {
+        let [given, patronymic] = [given, patronymic].map(|part| Some(part.to_owned()));
+        let kept = KeptCard { given, patronymic, ..KeptCard::default() };
+        device.store.keep_card(current(&device.store), peter, &kept).expect("written");
+        let customer = device.store.customer(peter).expect("readable").expect("he is there");
+        assert_eq!(customer.name.full(), greeted);
+    }
+}
+
+#[test]
 fn the_crms_card_and_name_come_with_the_customer_and_go_with_the_device_key() {
     let device = fresh();
     let ivan = enrol(&device.store, "Иван");
@@ -179,17 +195,17 @@ fn the_crms_card_and_name_come_with_the_customer_and_go_with_the_device_key() {
         birthday: Some(date(1980, 5, 17)),
         as_of: at(1).at,
     };
-    let (given, tier) = (Some("Иоанн".to_owned()), Some("gold".to_owned()));
-    let kept = KeptCard { given, tier, card: card.clone(), ..KeptCard::default() };
+    let [given, patronymic, tier] = ["Иван", "Титович", "gold"].map(|text| Some(text.to_owned()));
+    let kept = KeptCard { given, patronymic, tier, card: card.clone(), ..KeptCard::default() };
     device.store.keep_card(current(&device.store), ivan, &kept).expect("written");
     let read = |store: &Store| store.customer(ivan).expect("readable").expect("he is there");
     let customer = read(&device.store);
-    assert_eq!((&*customer.name.given, customer.card.tier.as_deref()), ("Иоанн", Some("gold")));
+    assert_eq!((&*customer.name.full(), customer.card.tier.as_deref()), ("Иван Титович", Some("gold")));
     assert_eq!(customer.card.crm, Some(card));
     device.store.keep_cursor(current(&device.store), "x", Some(at(900).at)).expect("written");
     let as_of = read(&device.store).card.crm.map(|card| card.as_of);
     assert_eq!(as_of, Some(at(900).at), "the CRM was asked since, and had no change");
-    for plain in ["Иоанн", "Анна", "Кофе", "1980"] {
+    for plain in ["Титович", "Анна", "Кофе", "1980"] {
         let file = std::fs::read(device.store.path()).expect("the file can be read");
         assert!(!file.windows(plain.len()).any(|window| window == plain.as_bytes()), "{plain} is in the file");
     }
@@ -197,5 +213,5 @@ fn the_crms_card_and_name_come_with_the_customer_and_go_with_the_device_key() {
     std::fs::remove_file(device.dir.path().join(snova::vault::KEY_FILE)).expect("the key is there");
     let keyless = open(device.dir.path());
     let customer = read(&keyless);
-    assert_eq!((&*customer.name.given, customer.card.crm), ("Иван", None));
+    assert_eq!((&*customer.name.full(), customer.card.crm), ("Иван", None));
 }

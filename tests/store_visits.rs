@@ -141,7 +141,10 @@ fn what_changes_while_an_amendment_is_under_way_is_told_by_another() {
     store.put_receipt(visit, &receipt("A-1", 2), at(21).at).expect("written");
     conclude(store, &first, Conclusion::Done(None));
     let told = deliver(store, 30);
-    assert_eq!(told.iter().map(|task| amendment(task).0.receipt.clone()).collect::<Vec<_>>(), [Some(receipt("A-1", 2))]);
+    assert_eq!(
+        told.iter().map(|task| amendment(task).0.receipt.clone()).collect::<Vec<_>>(),
+        [Some(receipt("A-1", 2))]
+    );
 }
 
 #[test]
@@ -197,7 +200,8 @@ fn amendments_of_what_is_void_moved_or_erased_vanish() {
     store.erase(elena, at(13)).expect("she is there");
     let told = deliver(store, 20);
     assert!(!told.iter().any(|task| matches!(task, Task::Amend(..))), "{told:?}");
-    let sent: Vec<_> = told.iter().filter_map(|task| if let Task::Visit(visit) = task { Some(visit) } else { None }).collect();
+    let sent: Vec<_> =
+        told.iter().filter_map(|task| if let Task::Visit(visit) = task { Some(visit) } else { None }).collect();
     assert_eq!(sent.len(), 1, "Olga's: {told:?}");
     assert_eq!((sent[0].receipt.clone(), sent[0].verdict), (Some(receipt("A-1", 1)), VisitVerdict::Other));
     assert_eq!(told.iter().filter(|task| matches!(task, Task::Void(_))).count(), 2);
@@ -357,7 +361,8 @@ fn receipts_and_who_served_go_with_the_erased_and_with_visits_too_old() {
     let store = &device.store;
     let (ivan, elena) = (enrol(store, "Иван"), enrol(store, "Елена"));
     let (his, hers) = (visited(store, ivan, 1), visited(store, elena, 2));
-    for (visit, number, who) in [(his, "RECEIPT-HIS", "Кассир-первый"), (hers, "RECEIPT-HERS", "Кассир-вторая")] {
+    for (visit, number, who) in [(his, "RECEIPT-HIS", "Кассир-первый"), (hers, "RECEIPT-HERS", "Кассир-вторая")]
+    {
         store.put_receipt(visit, &receipt(number, 1), at(3).at).expect("written");
         store.note_served_by(visit, who).expect("written");
         store.note_served_by(visit, "Сменщик").expect("written");

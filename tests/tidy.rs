@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("trouble", ""),
     ("face", "clock"),
     ("customer", "clock face i18n"),
+    ("names", "customer"),
     ("camera", "clock face shutdown"),
     ("vision", "clock face"),
     ("track", "clock customer face"),
@@ -33,13 +34,13 @@ const ROOMS: &[(&str, &str)] = &[
     ("crm", "clock customer face i18n"),
     ("vendors", "clock crm customer i18n"),
     ("pipeline", "clock customer face gallery track vision"),
-    ("store", "clock customer face i18n vault"),
+    ("store", "clock customer face i18n names vault"),
     ("enrolment", "clock customer face gallery i18n store vision"),
     ("eval", "customer face gallery vision"),
     ("greeter", "camera clock customer face greeting i18n store trouble visit"),
     ("loader", "clock customer face gallery shutdown store trouble"),
     ("setup", "vision"),
-    ("sync", "clock crm customer shutdown store telemetry vault"),
+    ("sync", "clock crm customer names shutdown store telemetry vault"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry trouble"),
     ("config", "camera crm customer face greeting i18n vendors"),
     (
@@ -49,7 +50,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "app camera clock config crm customer enrolment eval face gallery greeter i18n memory pipeline setup shutdown \
+        "app camera clock config crm customer enrolment eval face gallery greeter i18n memory names pipeline setup shutdown \
          store sync telemetry trouble vault vendors vision visit web",
     ),
 ];
@@ -87,7 +88,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("serde_json", "cli crm setup store web"),
     ("tokio", "app camera cli crm greeter shutdown sync web"),
     ("libc", "camera clock memory store"),
-    ("strsim", "config"),
+    ("strsim", "config names"),
+    ("unicode_normalization", "names"),
     ("arc_swap", "gallery"),
     ("chacha20poly1305", "vault"),
     ("hmac", "crm vault"),

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::crm::{Failure, Heartbeat, SystemTimer, Tools};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
-use crate::sync::{Courier, CourierParts, StoreSecrets, company_key};
+use crate::sync::{Courier, CourierParts, StoreSecrets};
 use crate::telemetry::Metrics;
 use crate::vendors::Configured;
 
@@ -66,7 +66,6 @@ impl Dispatch {
             connector,
             beacon,
             settings: self.settings.common.clone(),
-            company: company_key(&self.store)?,
             clock: Arc::clone(&self.clock),
             server_clock: tools.server_clock,
             time_zone: self.time_zone.clone(),

@@ -1,18 +1,18 @@
-//! `snova crm`: the configured CRM looked at, its secrets, and whose contact a customer is.
+//! `snova crm`: the configured CRM looked at, and its secrets.
 //!
-//! Delivery itself is the running service's; what waits for it is `snova sync`'s.
+//! Whose contact a customer is is `contacts`'; delivery itself is the running service's, what waits for it `snova sync`'s.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
-use super::{Outcome, out};
+use super::{Outcome, contacts, out};
 use crate::config::Config;
-use crate::crm::{ContactId, CrmConnector, Finding, Secrets, SystemTimer, Tools, Verdict};
+use crate::crm::{CrmConnector, Finding, Secrets, SystemTimer, Tools, Verdict};
 use crate::customer::CustomerId;
-use crate::store::{Link, Store, StoreError};
-use crate::sync::{LinkBook, Linked, StoreSecrets, company_key, link_customer, mark_contact};
+use crate::store::Store;
+use crate::sync::StoreSecrets;
 
 /// Longer than any token or key that a CRM gives.
 const MOST_BYTES: usize = 8_192;
@@ -53,29 +53,48 @@ Examples:
         remove: bool,
     },
     /// Look for a customer's contact in the CRM now, or say which one it is
-    #[command(after_help = "Examples:\n  snova crm link 0193…\n  snova crm link 0193… 003Aa0000012345")]
-    Link {
-        customer: CustomerId,
-        /// The CRM's id of the contact
-        contact: Option<String>,
-    },
-    /// Forget which contact a customer is: they are looked for anew
+    #[command(after_help = "The customer's word is added beside those of other stores, which stay.
+
+Examples:
+  snova crm link 0193…
+  snova crm link 0193… 003Aa0000012345
+  snova crm link 0193… --create")]
+    Link(contacts::LinkArgs),
+    /// Make the fields that Snova can fill in the CRM, or say how the administrator makes them
+    #[command(after_help = "Examples:\n  snova crm prepare")]
+    Prepare,
+    /// Take the customer's word off their contact, and forget which one it is: they are looked for anew
     #[command(after_help = "Examples:\n  snova crm unlink 0193…")]
     Unlink { customer: CustomerId },
+    /// List the customers of whom a person must say which contact they are, with the reason
+    #[command(after_help = "The exit code is 1 where there are any.
+
+Examples:
+  snova crm unclear
+  snova crm unclear --json")]
+    Unclear(contacts::UnclearArgs),
+    /// Show the fingerprint of the key that all stores of the company share, or exchange that key
+    #[command(
+        after_help = "Contacts that Snova creates get a key of their phone under the company key, so that a CRM refuses a second
+one from another store. All stores must hold the same.
+
+Examples:
+  snova crm company-key
+  snova crm company-key --reveal
+  snova crm company-key --set"
+    )]
+    CompanyKey(contacts::CompanyKeyArgs),
 }
 
 pub fn run(args: CrmArgs, config: &Config) -> Result<Outcome> {
     match args.command {
         CrmCommand::Probe => probe(config),
+        CrmCommand::Prepare => prepare(config),
         CrmCommand::Secret { name, remove } => secret(name.as_deref(), remove, config),
-        CrmCommand::Link { customer, contact } => link(customer, contact, config),
-        CrmCommand::Unlink { customer } => {
-            let store = super::existing_store(config)?.ok_or(StoreError::UnknownCustomer(customer))?;
-            let done =
-                if store.unlink(store.current_target()?, customer)? { "is looked for anew" } else { "had no contact" };
-            out::line(format_args!("customer {customer} {done}"));
-            Ok(Outcome::Done)
-        }
+        CrmCommand::Link(args) => contacts::link(args, config),
+        CrmCommand::Unlink { customer } => contacts::unlink(customer, config),
+        CrmCommand::Unclear(args) => contacts::unclear(&args, config),
+        CrmCommand::CompanyKey(args) => contacts::company_key(&args, config),
     }
 }
 
@@ -99,15 +118,28 @@ pub(super) fn wait_for<T>(talk: impl Future<Output = T>) -> Result<T> {
 fn probe(config: &Config) -> Result<Outcome> {
     anyhow::ensure!(config.crm.is_some(), "no CRM is configured; set kind in [crm]");
     // A look makes no database: without one no secret is kept, and the connector says which it needs.
-    let tools = tools(super::existing_store(config)?);
+    let store = super::existing_store(config)?;
+    let other_key = store.as_deref().map(contacts::other_key).transpose()?.flatten();
+    let tools = tools(store);
     let mut connector = config.crm.open(&tools)?.context("no CRM is configured; set kind in [crm]")?;
     let mut findings = wait_for(connector.probe())?;
+    findings.extend(other_key.map(|remedy| Finding::warning("the company key", remedy)));
     if let Some(mut beacon) = config.crm.open_beacon(&tools)? {
         let of_beacon = wait_for(beacon.probe())?.into_iter();
         findings.extend(of_beacon.map(|found| Finding { what: format!("heartbeat_url: {}", found.what), ..found }));
     }
+    Ok(print(&findings))
+}
+
+fn prepare(config: &Config) -> Result<Outcome> {
+    let store = super::existing_store(config)?;
+    let mut connector = config.crm.open(&tools(store))?.context("no CRM is configured; set kind in [crm]")?;
+    Ok(print(&wait_for(connector.prepare())?))
+}
+
+fn print(findings: &[Finding]) -> Outcome {
     let mut outcome = Outcome::Done;
-    for finding in &findings {
+    for finding in findings {
         let (mark, weight) = match finding.verdict {
             Verdict::Good => ("good   ", Outcome::Done),
             Verdict::Warning => ("warning", Outcome::Warnings),
@@ -117,7 +149,7 @@ fn probe(config: &Config) -> Result<Outcome> {
         let remedy = if finding.remedy.is_empty() { String::new() } else { format!(": {}", finding.remedy) };
         out::line(format_args!("{mark}  {}{remedy}", finding.what));
     }
-    Ok(outcome)
+    outcome
 }
 
 fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> {
@@ -146,48 +178,5 @@ fn secret(name: Option<&str>, remove: bool, config: &Config) -> Result<Outcome> 
     // A delivery that rests because it had none, or a wrong one, tries again.
     store.wake_delivery()?;
     out::line(format_args!("{name} is kept"));
-    Ok(Outcome::Done)
-}
-
-fn link(customer: CustomerId, contact: Option<String>, config: &Config) -> Result<Outcome> {
-    let store = super::existing_store(config)?.ok_or(StoreError::UnknownCustomer(customer))?;
-    let clock = super::system_clock();
-    let target = store.use_crm(&config.crm.common.identity)?;
-    let company = company_key(&store)?;
-    let mut connector = connector(config, &store)?;
-    if let Some(contact) = contact {
-        store.customer(customer)?.ok_or(StoreError::UnknownCustomer(customer))?;
-        let id = ContactId(contact);
-        let found = wait_for(connector.contact(&id))??.filter(|found| !found.deleted);
-        let found = found.with_context(|| format!("the CRM has no contact {id}; copy its id from there"))?;
-        if let Some(owner) = store.customer_linked_to(target, &id.0)?.filter(|owner| *owner != customer) {
-            return Err(StoreError::ContactTaken { owner }.into());
-        }
-        wait_for(mark_contact(&mut *connector, &found, customer, &company.fingerprint()))??;
-        store.set_link(target, customer, &Link::Linked(id.0.clone()), clock.wall().at)?;
-        out::line(format_args!("customer {customer} is the contact {id} now"));
-        return Ok(Outcome::Done);
-    }
-    let book = LinkBook { store: &store, target, company: &company };
-    let linked = wait_for(link_customer(book, &mut *connector, &config.crm.common, &*clock, customer))??;
-    match linked {
-        Linked::Found(id) => out::line(format_args!("customer {customer} is the contact {id}")),
-        Linked::Created(id) => out::line(format_args!("customer {customer} was created as the contact {id}")),
-        Linked::Waiting => out::line("a contact is perhaps being created just now; ask again in a minute"),
-        Linked::Absent => {
-            out::line(format_args!(
-                "the CRM has nobody with their id, phone or e-mail; name the contact with `snova crm link {customer} CONTACT`, \
-                 or set create_contacts = true in [crm]"
-            ));
-            return Ok(Outcome::Warnings);
-        }
-        Linked::Unclear => {
-            out::line(format_args!(
-                "several contacts could be them, or the one that could is another customer's; name it with \
-                 `snova crm link {customer} CONTACT`"
-            ));
-            return Ok(Outcome::Warnings);
-        }
-    }
     Ok(Outcome::Done)
 }

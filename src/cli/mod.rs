@@ -7,6 +7,7 @@ mod cameras;
 mod check;
 mod clock;
 mod completions;
+mod contacts;
 mod crm;
 mod customers;
 mod demo;

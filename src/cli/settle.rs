@@ -16,7 +16,7 @@ use super::{Outcome, out};
 use crate::config::Config;
 use crate::crm::{CrmSettings, Heartbeat, Secrets, SystemTimer, Tools};
 use crate::store::{Debt, Store};
-use crate::sync::{Courier, CourierParts, StoreSecrets, company_key};
+use crate::sync::{Courier, CourierParts, StoreSecrets};
 use crate::telemetry::Metrics;
 use crate::vendors::Configured;
 
@@ -77,7 +77,8 @@ fn bring(debt: &Debt, settings: &Configured, store: &Arc<Store>, config: &Config
         Arc::new(StoreSecrets(Some(Arc::clone(store))))
     };
     let clock = super::system_clock();
-    let tools = Tools { clock: Arc::clone(&clock), timer: Arc::new(SystemTimer), secrets, server_clock: Arc::default() };
+    let tools =
+        Tools { clock: Arc::clone(&clock), timer: Arc::new(SystemTimer), secrets, server_clock: Arc::default() };
     let connector = settings.open(&tools)?.context("this file configures no CRM; set kind in [crm]")?;
     let (device, box_id) = (config.device.name.clone(), store.box_id(clock.wall().at)?);
     let at = clock.wall();
@@ -86,7 +87,6 @@ fn bring(debt: &Debt, settings: &Configured, store: &Arc<Store>, config: &Config
             store: Arc::clone(store),
             connector,
             beacon: None,
-            company: company_key(store)?,
             settings: CrmSettings { shop: config.crm.common.shop.clone(), ..settings.common.clone() },
             clock,
             server_clock: tools.server_clock,

@@ -71,7 +71,10 @@ pub fn run(args: SyncArgs, config: &Config) -> Result<Outcome> {
         }
         SyncCommand::Discard { event } => {
             let now = super::system_clock().wall().at;
-            anyhow::ensure!(store.discard(event, now)?, "no given-up event has this id; `snova sync status` lists them");
+            anyhow::ensure!(
+                store.discard(event, now)?,
+                "no given-up event has this id; `snova sync status` lists them"
+            );
             out::line(format_args!("{event} is forgotten"));
             Ok(Outcome::Done)
         }
@@ -177,7 +180,9 @@ fn dry_run(store: &std::sync::Arc<Store>, config: &Config) -> Result<Outcome> {
         match &claimed.task {
             Task::Visit(_) => {}
             Task::Void(sent) => out::line(format_args!("would mark the visit {} as void\n", sent.key)),
-            Task::Amend(_, sent) => out::line(format_args!("would rewrite the visit {} by what is known now\n", sent.key)),
+            Task::Amend(_, sent) => {
+                out::line(format_args!("would rewrite the visit {} by what is known now\n", sent.key))
+            }
             Task::Erasure(gone) => out::line(format_args!(
                 "would make the CRM forget customer {}: {} visits{}\n",
                 claimed.customer,

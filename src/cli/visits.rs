@@ -26,12 +26,14 @@ pub struct VisitsArgs {
 #[derive(Subcommand)]
 enum VisitsCommand {
     /// The visits of a day, today's without one: when, where, who, how known, how far on the way to the CRM
-    #[command(after_help = "open: at a counter. waiting: on its way to the CRM. delivered: the CRM has it. void: it was somebody else.
+    #[command(
+        after_help = "open: at a counter. waiting: on its way to the CRM. delivered: the CRM has it. void: it was somebody else.
 refused: the CRM does not take it. here: the customer did not agree that the CRM hears of it.
 
 Examples:
   snova visits list
-  snova visits list --day 2026-05-12 --counter till-1 --json")]
+  snova visits list --day 2026-05-12 --counter till-1 --json"
+    )]
     List {
         /// A day of the shop's calendar: 2026-05-12
         #[arg(long)]
@@ -44,12 +46,14 @@ Examples:
         json: bool,
     },
     /// Say that a visit of the last 7 days was somebody else's; the CRM is told if it may have it
-    #[command(after_help = "CUSTOMER is an id, or the beginning of an id or of a name, where it fits one customer only. Whoever is at a counter
+    #[command(
+        after_help = "CUSTOMER is an id, or the beginning of an id or of a name, where it fits one customer only. Whoever is at a counter
 stays on its screen until they leave; «не он» there takes them off it.
 
 Examples:
   snova visits void 0193…
-  snova visits void 0193… --other \"Елена Павловна\"")]
+  snova visits void 0193… --other \"Елена Павловна\""
+    )]
     Void {
         visit: VisitId,
         /// It was this customer's
@@ -101,7 +105,9 @@ pub fn run(args: VisitsArgs, config: &Config) -> Result<()> {
             let other = other.map(|(customer, _)| customer);
             store.void_visit(visit, other, clock.wall(), clock.days(time_zone))?;
             match other {
-                Some(other) => out::line(format_args!("visit {visit} is customer {other}'s now; a CRM that has it is told")),
+                Some(other) => {
+                    out::line(format_args!("visit {visit} is customer {other}'s now; a CRM that has it is told"))
+                }
                 None => out::line(format_args!("visit {visit} is void; a CRM that has it is told")),
             }
         }

@@ -287,6 +287,7 @@ impl Default for Crm {
             http: HttpSettings::default(),
             create_contacts: false,
             names_from_crm: true,
+            tells: false,
             grace: Duration::from_secs(300),
             pull_every: Duration::from_secs(900),
             heartbeat_every: Duration::from_secs(300),
@@ -335,6 +336,21 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// With SNOVA_WRITE_PAGES=1 the file is written anew instead.
+    #[test]
+    fn the_documented_file_shows_the_vendors_keys_as_they_are_stated() {
+        const BEGIN: &str = "# ---- CRMs: written from src/vendors; `make pages` writes it anew.\n\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config/snova.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, shown) = text.split_once(BEGIN).unwrap();
+        let stated = crate::vendors::pages();
+        if std::env::var_os("SNOVA_WRITE_PAGES").is_some() {
+            std::fs::write(&path, format!("{before}{BEGIN}{stated}")).unwrap();
+        } else {
+            assert_eq!(shown, stated, "run `make pages`");
+        }
+    }
 
     #[test]
     fn every_key_that_is_read_stands_in_the_documented_file() {

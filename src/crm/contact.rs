@@ -124,6 +124,10 @@ impl ConsentWord {
             Self::Ended => "ended",
         }
     }
+
+    pub fn read(word: &str) -> Option<Self> {
+        [Self::Live, Self::Ended].into_iter().find(|own| own.as_str() == word)
+    }
 }
 
 /// A record of a visit as the CRM has it on a contact, whichever box wrote it.

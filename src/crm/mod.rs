@@ -6,6 +6,7 @@
 mod contact;
 mod failure;
 mod http;
+mod keys;
 mod mark;
 pub mod named;
 mod record;
@@ -26,6 +27,7 @@ pub use contact::{
 };
 pub use failure::{Failure, FailureClass};
 pub use http::{Http, HttpSettings, Reply, Request, quoted_path};
+pub use keys::{Key, Keys, Page, key};
 pub use mark::Mark;
 pub use record::{
     Forgotten, Greeting, Heartbeat, MUCH_SKEW, RecordId, SentVisit, VisitRecord, erased_text, mark, void_text,

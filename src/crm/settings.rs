@@ -19,6 +19,8 @@ pub struct CrmSettings {
     pub create_contacts: bool,
     /// Whether the name on the card is the CRM's.
     pub names_from_crm: bool,
+    /// Whether anything is written on a contact beside its mark: a field of [`ToldFields`] has a name.
+    pub tells: bool,
     /// Between the visit's end and its delivery: time for the cashier's answer.
     pub grace: Duration,
     /// Between looks for changed cards; zero never looks.

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::ledger::{self, SentRecord};
+use super::outbox;
 use super::rows::{customer_id, key, uuid};
 use super::targets::{self, TargetId};
 use super::visits::{self, Visit};
-use super::outbox;
 use crate::customer::VisitId;
 
 /// Writes that something of a visit is another than was told, where the CRM has it or may have it.
@@ -48,7 +48,9 @@ pub(super) fn of(
     if is_moot(tx, target, visit, about)? {
         return Ok(None);
     }
-    Ok(ledger::record(tx, target, about)?.map(|sent| Ok::<_, Fault>((visits::require(tx, visit)?, sent))).transpose()?)
+    Ok(ledger::record(tx, target, about)?
+        .map(|sent| Ok::<_, Fault>((visits::require(tx, visit)?, sent)))
+        .transpose()?)
 }
 
 /// Nobody has the record, or it is taken back.

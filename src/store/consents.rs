@@ -10,7 +10,7 @@ use rusqlite::{Row, Transaction, params};
 use super::customers::{gallery_changed, require_customer};
 use super::error::{Fault, StoreError};
 use super::rows::{customer_id, key, micros, time};
-use super::{Store, outbox};
+use super::{Store, outbox, told};
 use crate::clock::{Days, WallTime};
 use crate::customer::{Consent, CustomerId, Purpose};
 
@@ -32,6 +32,7 @@ impl Store {
             if !consent.purposes.contains(&Purpose::VisitRecords) {
                 outbox::hold_untried_visits(tx, customer)?;
             }
+            told::consent_changed(tx, customer, recorded_at.at)?;
             gallery_changed(tx, customer)
         })
     }
@@ -50,6 +51,7 @@ impl Store {
                 params![key(customer.0), micros(at.at)],
             )?;
             outbox::hold_untried_visits(tx, customer)?;
+            told::consent_changed(tx, customer, at.at)?;
             gallery_changed(tx, customer)
         })
     }

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
 use super::error::{Fault, StoreError};
-use super::links::{self, KeptCard};
+use super::links;
 use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
 use super::{Seal, Store, UnreadableRow, consents, identifiers};
 use crate::clock::{Days, mint_at};
 use crate::customer::{Card, Consent, Customer, CustomerId, Identifier, PersonName, Purpose};
 use crate::face::{Embedding, Template};
 use crate::i18n::Language;
+use crate::names::{Written, greeted};
 
 /// A customer about to be enrolled; the name is one that [`PersonName::checked`] passed.
 #[derive(Clone)]
@@ -156,7 +157,8 @@ impl Store {
         };
         let (mut tier, mut note) = (personal.tier, personal.note);
         let crm = kept.map(|kept| {
-            rename(&mut name, &kept);
+            let [given, patronymic, family] = [&kept.given, &kept.patronymic, &kept.family].map(Option::as_deref);
+            name = greeted(&name, Written { given, patronymic, family });
             tier = kept.tier.or(tier.take());
             note = kept.notes.or(note.take());
             kept.card
@@ -169,25 +171,6 @@ impl Store {
             enrolled_at: time(row.get(2)?)?,
             card: Card { visits: row.get(3)?, last_visit: last_visit.map(time).transpose()?, tier, note, crm },
         })
-    }
-}
-
-/// The company's CRM knows better how somebody is called now, unless what it says is no name.
-fn rename(name: &mut PersonName, kept: &KeptCard) {
-    let Some(given) = &kept.given else { return };
-    let renamed = PersonName {
-        given: given.clone(),
-        patronymic: kept.patronymic.clone().or(name.patronymic.clone()),
-        family: kept.family.clone().or(name.family.clone()),
-        // What was to be said instead was said of the name before.
-        spoken: name
-            .spoken
-            .clone()
-            .filter(|_| *given == name.given && (kept.patronymic.is_none() || kept.patronymic == name.patronymic)),
-        ..name.clone()
-    };
-    if let Ok(renamed) = renamed.checked() {
-        *name = renamed;
     }
 }
 

@@ -8,13 +8,13 @@ use rusqlite::{Row, Transaction, params};
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::held::{self, Becomes};
 use super::ledger::{self, SentRecord};
 use super::rows::{customer_id, key, micros, time, uuid};
 use super::targets::TargetId;
 use super::tombstone::{self, Tombstone};
 use super::visits::{self, Visit};
-use super::held::{self, Becomes};
-use super::{Lane, Store, StoreError, amendments, lane, links};
+use super::{Lane, Store, StoreError, amendments, lane, links, told};
 use crate::clock::{Days, Trust};
 use crate::customer::{CustomerId, VisitId};
 
@@ -320,8 +320,9 @@ fn conclude(
     conclusion: &Conclusion,
     before: u64,
 ) -> Result<bool, Fault> {
-    let mut statement =
-        tx.prepare_cached("SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'",
+    )?;
     let mut rows = statement.query(params![key(event), target.0])?;
     let Some(row) = rows.next()? else { return Ok(false) };
     let kind: String = row.get(0)?;
@@ -338,6 +339,7 @@ fn conclude(
     };
     match conclusion {
         Conclusion::Done(record) => {
+            told::changed(tx, target, event)?;
             if was_refused {
                 lane::cause_is_mended(tx, target, event)?;
             }

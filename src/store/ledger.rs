@@ -76,8 +76,7 @@ pub(super) fn void(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<(
 
 /// What `target` has, or may have, under this key.
 pub(super) fn record(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<Option<SentRecord>, Fault> {
-    let mut statement =
-        tx.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE key = ?1 AND target = ?2"))?;
+    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE key = ?1 AND target = ?2"))?;
     let mut rows = statement.query(params![key(of), target.0])?;
     rows.next()?.map(read).transpose()
 }
@@ -107,7 +106,7 @@ pub(super) fn targets_of_record(tx: &Transaction<'_>, of: Uuid) -> Result<Vec<Ta
 pub(super) fn targets_of_customer(tx: &Transaction<'_>, customer: CustomerId) -> Result<Vec<TargetId>, Fault> {
     let mut statement = tx.prepare_cached(
         "SELECT target FROM records WHERE customer = ?1
-         UNION SELECT target FROM crm_links WHERE customer = ?1 AND state IN ('linked', 'creating') ORDER BY 1",
+         UNION SELECT target FROM crm_links WHERE customer = ?1 AND (state NOT IN ('absent', 'unclear') OR why = 'refused') ORDER BY 1",
     )?;
     let found = statement.query_map(params![key(customer.0)], |row| row.get(0).map(TargetId))?;
     Ok(found.collect::<Result<_, _>>()?)
@@ -115,8 +114,7 @@ pub(super) fn targets_of_customer(tx: &Transaction<'_>, customer: CustomerId) ->
 
 /// All that `target` has, or may have, of a customer.
 pub(super) fn records(tx: &Transaction<'_>, target: TargetId, customer: CustomerId) -> Result<Vec<SentRecord>, Fault> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM records WHERE customer = ?1 AND target = ?2 ORDER BY written_at, key");
+    let sql = format!("SELECT {COLUMNS} FROM records WHERE customer = ?1 AND target = ?2 ORDER BY written_at, key");
     let mut statement = tx.prepare_cached(&sql)?;
     let found = statement.query_and_then(params![key(customer.0), target.0], read)?;
     found.collect()

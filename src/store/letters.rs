@@ -65,7 +65,7 @@ impl Store {
                     format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND state = 'new'");
                 tx.execute(&waiting, [])?;
                 // Contacts that were looked for in vain may be there now.
-                tx.execute("UPDATE crm_links SET tried_at = 0 WHERE state IN ('absent', 'unclear')", [])?;
+                tx.execute("UPDATE crm_links SET tried_at = 0 WHERE state IN ('absent', 'unclear', 'deleted')", [])?;
             }
             let taken = tx.execute(&again, params![event.map(key)])?;
             wake(tx)?;

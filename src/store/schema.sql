@@ -100,7 +100,9 @@ CREATE TABLE targets (
     error         TEXT,
     wakes         INTEGER NOT NULL DEFAULT 0,
     taken         INTEGER NOT NULL DEFAULT 0, -- visits that it ever took
-    refused       INTEGER NOT NULL DEFAULT 0  -- refusals since it last took one
+    refused       INTEGER NOT NULL DEFAULT 0, -- refusals since it last took one
+    other_key     TEXT, -- the fingerprint of another company key, and a contact that is marked under it
+    other_key_on  TEXT
 ) STRICT;
 CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 
@@ -196,14 +198,20 @@ CREATE TABLE secrets (
 CREATE TABLE crm_links (
     customer BLOB NOT NULL REFERENCES customers (id),
     target   INTEGER NOT NULL REFERENCES targets (id),
-    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
+    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'marking', 'absent', 'unclear', 'lost', 'deleted')),
     contact  TEXT,
     tried_at INTEGER NOT NULL,
+    why      TEXT, -- it is unclear
+    about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),
+    CHECK (state <> 'unclear' OR why IS NOT NULL),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
 ) STRICT, WITHOUT ROWID;
 

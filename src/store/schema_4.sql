@@ -51,7 +51,9 @@ CREATE TABLE targets (
     error         TEXT,
     wakes         INTEGER NOT NULL DEFAULT 0,
     taken         INTEGER NOT NULL DEFAULT 0, -- visits that it ever took
-    refused       INTEGER NOT NULL DEFAULT 0  -- refusals since it last took one
+    refused       INTEGER NOT NULL DEFAULT 0, -- refusals since it last took one
+    other_key     TEXT, -- the fingerprint of another company key, and a contact that is marked under it
+    other_key_on  TEXT
 ) STRICT;
 CREATE UNIQUE INDEX targets_current ON targets (state) WHERE state = 'current';
 
@@ -120,22 +122,28 @@ CREATE INDEX records_of_customer ON records (customer);
 CREATE TABLE crm_links (
     customer BLOB NOT NULL REFERENCES customers (id),
     target   INTEGER NOT NULL REFERENCES targets (id),
-    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'absent', 'unclear')),
+    state    TEXT NOT NULL CHECK (state IN ('linked', 'creating', 'marking', 'absent', 'unclear', 'lost', 'deleted')),
     contact  TEXT,
     tried_at INTEGER NOT NULL,
+    why      TEXT, -- it is unclear
+    about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
+    tell_at  INTEGER DEFAULT 0, -- when what the contact is told of its visits is next to be counted
+    told_at  INTEGER,
+    told_contact TEXT, -- the contact that was told
     PRIMARY KEY (customer, target),
     UNIQUE (target, contact),
     CHECK ((state = 'linked') = (contact IS NOT NULL)),
+    CHECK (state <> 'unclear' OR why IS NOT NULL),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO targets (id, identity, state, cursor, pulled_at, last_success, failing_since, blocked_until, error_class, error, wakes)
     SELECT 1, target, 'current', cursor, pulled_at, last_success, failing_since, blocked_until, error_class, error, wakes FROM sync_state;
 DROP TABLE sync_state;
-INSERT INTO crm_links (customer, target, state, contact, tried_at, sealed, as_of)
-    SELECT customer, 1, state, contact, tried_at, sealed, as_of FROM crm_links_3;
+INSERT INTO crm_links (customer, target, state, contact, tried_at, why, sealed, as_of)
+    SELECT customer, 1, state, contact, tried_at, iif(state = 'unclear', 'several', NULL), sealed, as_of FROM crm_links_3;
 DROP TABLE crm_links_3;
 
 -- A void that is about no other event was a visit once, and took itself back: the visit was sent under its id.

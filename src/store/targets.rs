@@ -28,6 +28,10 @@ pub struct SyncState {
     pub wakes: u64,
     /// Customers with waiting visits and no contact.
     pub unlinked: u64,
+    /// Customers of whom a person must say which contact they are.
+    pub unclear: u64,
+    /// Customers whose contact was deleted in the CRM.
+    pub deleted: u64,
     pub lane: Lane,
 }
 
@@ -151,7 +155,8 @@ pub(super) fn of_identity(tx: &Transaction<'_>, identity: &str) -> Result<Option
 
 pub(super) fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
     tx.execute("UPDATE targets SET blocked_until = NULL, wakes = wakes + 1 WHERE state = 'current'", [])?;
-    let suspects = format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
+    let suspects =
+        format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
     tx.execute(&suspects, [])?;
     Ok(())
 }
@@ -176,9 +181,14 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
         .prepare_cached(
             "SELECT count(DISTINCT o.customer)
              FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
-             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear')",
+             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear', 'deleted')",
         )?
         .query_row(params![target.0], |row| row.get(0))?;
+    let in_state = |state: &str| -> Result<u64, Fault> {
+        let sql = "SELECT count(*) FROM crm_links WHERE target = ?1 AND state = ?2";
+        Ok(tx.prepare_cached(sql)?.query_row(params![target.0, state], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    };
+    let (unclear, deleted) = (in_state("unclear")?, in_state("deleted")?);
     let mut statement = tx.prepare_cached(
         "SELECT cursor, last_success, failing_since, blocked_until, error_class, error, wakes FROM targets WHERE id = ?1",
     )?;
@@ -194,6 +204,8 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
         error: row.get(5)?,
         wakes: row.get::<_, i64>(6)?.unsigned_abs(),
         unlinked: unlinked.unsigned_abs(),
+        unclear,
+        deleted,
         lane: lane::of(tx, target)?,
     })
 }

@@ -20,7 +20,7 @@ use crate::vault::{DeviceKey, SealContext};
 pub struct Tombstone {
     /// The customer's contact in the CRM.
     pub contact: Option<String>,
-    /// The contact was being created and no answer came: it must be looked for by the dead id.
+    /// Some contact perhaps bears the dead id: it must be looked for.
     pub perhaps_created: bool,
     pub records: Vec<SentRecord>,
 }
@@ -45,7 +45,7 @@ pub(super) fn of(tx: &Transaction<'_>, customer: CustomerId) -> Result<Vec<(Targ
     let mut all = Vec::new();
     for target in ledger::targets_of_customer(tx, customer)? {
         let link = tx
-            .prepare_cached("SELECT contact, state = 'creating' FROM crm_links WHERE customer = ?1 AND target = ?2")?
+            .prepare_cached("SELECT contact, state IN ('creating', 'marking', 'lost', 'deleted') OR coalesce(why, '') = 'refused' FROM crm_links WHERE customer = ?1 AND target = ?2")?
             .query_row(params![key(customer.0), target.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (contact, perhaps_created) = link.unwrap_or_default();

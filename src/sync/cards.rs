@@ -4,7 +4,9 @@
 
 use jiff::Timestamp;
 
-use super::{Courier, SOME};
+use super::identity::{family, is_live};
+use super::link::{look_at_keys_again, note_key};
+use super::{Company, Courier, LinkBook, LinkError, SOME, marking};
 use crate::crm::{Contact, ContactId, Failure, FailureClass};
 use crate::customer::{CrmCard, CustomerId};
 use crate::store::{KeptCard, StoreError};
@@ -18,11 +20,14 @@ impl Courier {
         let missing = self.parts.store.customers_without_card(self.target, SOME)?;
         for (customer, contact) in &missing {
             match self.parts.connector.contact(&ContactId(contact.clone())).await {
-                Ok(Some(contact)) if !contact.deleted => self.keep(*customer, &contact, now)?,
-                Ok(_) => {
-                    tracing::info!(%customer, "the customer's contact is gone from the CRM; they are looked for anew");
-                    self.parts.store.unlink(self.target, *customer)?;
+                Ok(Some(there)) if is_live(&there) => {
+                    self.keep(*customer, &there, now)?;
+                    if let Err(failure) = self.mark_again(*customer, there).await? {
+                        self.rest(&failure)?;
+                        return Ok(true);
+                    }
                 }
+                Ok(_) => self.contact_lost(*customer, &ContactId(contact.clone())).await?,
                 Err(failure) if failure.class == FailureClass::Poison => self.keep_nothing(*customer, now)?,
                 Err(failure) => {
                     self.rest(&failure)?;
@@ -61,19 +66,53 @@ impl Courier {
             };
             for contact in &changes.contacts {
                 let Some(customer) = self.parts.store.customer_linked_to(self.target, &contact.id)? else { continue };
-                if contact.deleted {
-                    self.parts.store.unlink(self.target, customer)?;
-                } else {
-                    self.keep(customer, contact, now)?;
+                let id = ContactId(contact.id.clone());
+                if !is_live(contact) {
+                    self.contact_lost(customer, &id).await?;
+                    continue;
+                }
+                self.keep(customer, contact, now)?;
+                if !contact.mark().bears(customer) {
+                    // Read anew: what changed may be older than what stands there now.
+                    match self.parts.connector.contact(&id).await {
+                        Ok(Some(there)) if is_live(&there) => {
+                            if let Err(failure) = self.mark_again(customer, there).await? {
+                                return Ok(Err(failure));
+                            }
+                        }
+                        Ok(_) => self.contact_lost(customer, &id).await?,
+                        Err(failure) => return Ok(Err(failure)),
+                    }
                 }
             }
             cursor = changes.cursor;
             self.parts.store.keep_cursor(self.target, &cursor, (!changes.more).then_some(now))?;
             if !changes.more {
-                return Ok(Ok(false));
+                let company = Company::of(&self.parts.store)?;
+                let book = LinkBook { store: &self.parts.store, target: self.target, company: &company };
+                return match look_at_keys_again(book, &mut *self.parts.connector).await {
+                    Ok(_) => Ok(Ok(false)),
+                    Err(LinkError::Crm(failure)) => Ok(Err(failure)),
+                    Err(LinkError::Store(error)) => Err(error),
+                };
             }
         }
         Ok(Ok(true))
+    }
+
+    /// Has a linked contact, as it was read just now, bear our word, which another box may have written over or somebody taken
+    /// away; and renews one under a former key of ours.
+    async fn mark_again(&mut self, customer: CustomerId, there: Contact) -> Result<Result<(), Failure>, StoreError> {
+        let company = Company::of(&self.parts.store)?;
+        note_key(LinkBook { store: &self.parts.store, target: self.target, company: &company }, &there)?;
+        match marking::add(&mut *self.parts.connector, &there, customer, &company).await {
+            Err(failure) if failure.contact_gone => self.contact_lost(customer, &ContactId(there.id)).await.map(Ok),
+            Err(failure) if failure.class == FailureClass::Poison => {
+                tracing::warn!(%customer, said = failure.said(), "the CRM refuses the mark on a customer's contact");
+                Ok(Ok(()))
+            }
+            outcome => Ok(outcome.map(drop)),
+        }
     }
 
     fn keep(&self, customer: CustomerId, contact: &Contact, now: Timestamp) -> Result<(), StoreError> {
@@ -82,7 +121,7 @@ impl Courier {
         let kept = KeptCard {
             given: name(&contact.given),
             patronymic: name(&contact.patronymic),
-            family: name(&contact.family),
+            family: name(&family(contact).map(str::to_owned)),
             tier: contact.tier.clone(),
             notes: contact.notes.clone(),
             card: CrmCard {

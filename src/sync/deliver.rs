@@ -123,15 +123,23 @@ impl Courier {
             return Ok(());
         }
         let gone = Forgotten { key: claimed.event, customer: claimed.customer, visits };
+        if let Some(contact) = of_contact {
+            self.tell_without(&ContactId(contact.to_owned()), &gone).await?;
+        }
         self.parts.connector.forget(&gone).await?;
         if self.manners.needs_contact && known {
-            marking::remove(&mut *self.parts.connector, claimed.customer).await?;
+            marking::remove(&mut *self.parts.connector, claimed.customer, None).await?;
         }
         Ok(())
     }
 
     /// Concludes an event that travels alone.
-    async fn conclude_one(&mut self, claimed: &Claimed, outcome: Result<(), Failure>, what: &str) -> Result<(), StoreError> {
+    async fn conclude_one(
+        &mut self,
+        claimed: &Claimed,
+        outcome: Result<(), Failure>,
+        what: &str,
+    ) -> Result<(), StoreError> {
         match outcome {
             Ok(()) => {
                 self.parts.metrics.crm_deliveries.inc(what);

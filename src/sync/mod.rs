@@ -8,12 +8,16 @@ mod backoff;
 mod batch;
 mod cards;
 mod deliver;
+mod doubles;
+mod identity;
 mod lane;
 mod link;
 mod marking;
+mod rollup;
 mod secrets;
 mod settling;
 mod signs;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +26,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use deliver::about_to_be_sent;
+pub use identity::compare as compare_names;
 pub use link::{LinkBook, LinkError, Linked, link_customer};
-pub use marking::add as mark_contact;
-pub use secrets::{COMPANY_KEY, StoreSecrets, company_key};
+pub use marking::{Marked, add as mark_contact, remove as unmark_contacts};
+pub use secrets::{COMPANY_KEY, Company, StoreSecrets};
 
 use self::backoff::Backoff;
 use self::link::Looked;
@@ -34,7 +39,6 @@ use crate::crm::{CrmConnector, CrmSettings, Heartbeat, Manners, ServerClock};
 use crate::shutdown::Shutdown;
 use crate::store::{Conclusion, Lane, Store, StoreError, TargetId};
 use crate::telemetry::Metrics;
-use crate::vault::CompanyKey;
 use uuid::Uuid;
 
 /// How often the outbox is looked at while nothing happens; it is also written by other processes.
@@ -55,8 +59,6 @@ pub struct CourierParts {
     /// Hears signs of life beside the CRM.
     pub beacon: Option<Box<dyn CrmConnector>>,
     pub settings: CrmSettings,
-    /// The key that all stores of the company hold.
-    pub company: CompanyKey,
     pub clock: Arc<dyn Clock>,
     /// The CRM's, as the connector hears it.
     pub server_clock: Arc<ServerClock>,
@@ -220,7 +222,7 @@ impl Courier {
         if looked == Looked::ForSome {
             return Ok(Duration::ZERO);
         }
-        if self.manners.needs_contact && self.fetch_cards(now).await? {
+        if self.manners.needs_contact && (self.fetch_cards(now).await? || self.tell_some(now).await?) {
             return Ok(Duration::ZERO);
         }
         Ok(POLL)

@@ -6,9 +6,11 @@
 
 pub mod amocrm;
 pub mod bitrix24;
+mod fields;
 pub mod odata;
 pub mod salesforce;
 pub mod sugar;
+mod texts;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use odata::{creatio, dynamics};
 use sugar::{sugarcrm, suitecrm};
 
-use crate::crm::{CrmConnector, CrmSettings, Failure, Tools};
+use crate::crm::{CrmConnector, CrmSettings, Failure, Keys, Page, ToldFields, Tools};
 
 /// Everything of `[crm]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,31 @@ pub enum Vendor {
     SugarCrm(sugarcrm::Settings),
     SuiteCrm(suitecrm::Settings),
     Webhook(webhook::Settings),
+}
+
+/// How a vendor's section of the configuration is read.
+pub struct Known {
+    /// As `kind` in `[crm]` has it, and the section's name.
+    pub kind: &'static str,
+    /// What the page of the section begins with.
+    pub about: &'static str,
+    pub read: fn(&mut dyn Keys) -> Option<Vendor>,
+}
+
+/// All vendors.
+pub static VENDORS: [Known; 8] = [
+    known("amocrm", amocrm::settings::ABOUT, |keys| amocrm::settings::read(keys).map(Vendor::AmoCrm)),
+    known("bitrix24", bitrix24::settings::ABOUT, |keys| bitrix24::settings::read(keys).map(Vendor::Bitrix24)),
+    known("creatio", creatio::settings::ABOUT, |keys| creatio::settings::read(keys).map(Vendor::Creatio)),
+    known("dynamics", dynamics::settings::ABOUT, |keys| dynamics::settings::read(keys).map(Vendor::Dynamics)),
+    known("salesforce", salesforce::settings::ABOUT, |keys| salesforce::settings::read(keys).map(Vendor::Salesforce)),
+    known("sugarcrm", sugarcrm::settings::ABOUT, |keys| sugarcrm::settings::read(keys).map(Vendor::SugarCrm)),
+    known("suitecrm", suitecrm::settings::ABOUT, |keys| suitecrm::settings::read(keys).map(Vendor::SuiteCrm)),
+    known("webhook", webhook::settings::ABOUT, |keys| webhook::settings::read(keys).map(Vendor::Webhook)),
+];
+
+const fn known(kind: &'static str, about: &'static str, read: fn(&mut dyn Keys) -> Option<Vendor>) -> Known {
+    Known { kind, about, read }
 }
 
 impl Configured {
@@ -82,23 +109,19 @@ impl Configured {
 }
 
 impl Vendor {
-    /// As `kind` in `[crm]` has them.
-    pub const KINDS: [&'static str; 9] =
-        ["none", "amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "webhook"];
-
+    /// As `kind` in `[crm]` has it.
     pub fn as_str(&self) -> &'static str {
-        let place = match self {
-            Self::None => 0,
-            Self::AmoCrm(_) => 1,
-            Self::Bitrix24(_) => 2,
-            Self::Creatio(_) => 3,
-            Self::Dynamics(_) => 4,
-            Self::Salesforce(_) => 5,
-            Self::SugarCrm(_) => 6,
-            Self::SuiteCrm(_) => 7,
-            Self::Webhook(_) => 8,
-        };
-        Self::KINDS[place]
+        match self {
+            Self::None => "none",
+            Self::AmoCrm(_) => "amocrm",
+            Self::Bitrix24(_) => "bitrix24",
+            Self::Creatio(_) => "creatio",
+            Self::Dynamics(_) => "dynamics",
+            Self::Salesforce(_) => "salesforce",
+            Self::SugarCrm(_) => "sugarcrm",
+            Self::SuiteCrm(_) => "suitecrm",
+            Self::Webhook(_) => "webhook",
+        }
     }
 
     /// See [`CrmSettings::identity`].
@@ -117,6 +140,20 @@ impl Vendor {
         format!("{} {url}", self.as_str())
     }
 
+    /// What the CRM calls the values that are written on a contact, where it has contacts.
+    pub fn told(&self) -> Option<&ToldFields> {
+        Some(match self {
+            Self::None | Self::Webhook(_) => return None,
+            Self::AmoCrm(own) => &own.told,
+            Self::Bitrix24(own) => &own.told,
+            Self::Creatio(own) => &own.told,
+            Self::Dynamics(own) => &own.told,
+            Self::Salesforce(own) => &own.told,
+            Self::SugarCrm(own) => &own.told,
+            Self::SuiteCrm(own) => &own.told,
+        })
+    }
+
     fn secret_names(&self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -130,4 +167,14 @@ impl Vendor {
             Self::Webhook(_) => webhook::SECRETS,
         }
     }
+}
+
+/// The vendors' sections as `firmware-config/snova.toml` shows them.
+pub fn pages() -> String {
+    let page = |vendor: &Known| {
+        Page::of(&format!("crm.{}", vendor.kind), vendor.about, |keys| {
+            let _ = (vendor.read)(keys);
+        })
+    };
+    VENDORS.iter().map(page).collect::<Vec<_>>().join("\n\n")
 }

@@ -146,10 +146,7 @@ pub struct VoidedView {
            ("counter" = Option<String>, Query, description = "The counter at which they began")),
     responses((status = 200, body = DayView), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 503, body = ErrorBody), (status = 504, body = ErrorBody)))]
-pub async fn of_day(
-    State(site): State<Arc<Site>>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<DayView>, Problem> {
+pub async fn of_day(State(site): State<Arc<Site>>, RawQuery(query): RawQuery) -> Result<Json<DayView>, Problem> {
     let (mut day, mut counter) = (site.parts.clock.wall().at.to_zoned(site.parts.time_zone.clone()).date(), None);
     for asked in query.iter().flat_map(|query| query.split('&')).filter(|asked| !asked.is_empty()) {
         let refused = || Problem::bad_request("bad_query", "ask for ?day=YYYY-MM-DD&counter=NAME, or without either");

@@ -15,7 +15,10 @@ use snova::greeter::{Answer, CandidateCard, CounterState, Counters, Entry, Entry
 use snova::i18n::Language;
 use snova::shutdown::{self, Stopper};
 use snova::telemetry::Metrics;
-use snova::web::{self, BookError, BookedState, BookedVisit, DeadLetter, HealthReport, Limits, OutboxHealth, SyncDesk, SyncError, VisitBook, WebError, WebParts};
+use snova::web::{
+    self, BookError, BookedState, BookedVisit, DeadLetter, HealthReport, Limits, OutboxHealth, SyncDesk, SyncError,
+    VisitBook, WebError, WebParts,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 

@@ -229,9 +229,7 @@ async fn a_receipt_is_kept_under_the_visit_or_under_whoever_is_named_at_the_coun
 
 #[tokio::test]
 async fn who_serves_is_taken_only_where_the_owner_has_switched_it_on() {
-    let put = |shop: &TestBox, body: &Value| {
-        client().put(shop.url("/api/v1/counters/till-1/served-by")).json(body)
-    };
+    let put = |shop: &TestBox, body: &Value| client().put(shop.url("/api/v1/counters/till-1/served-by")).json(body);
     let anna = json!({"who": " Анна "});
     let shop = TestBox::start(&["till-1"]).await;
     let (status, told) = json_of(put(&shop, &anna)).await;

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::{AmoCrm, MOST_PAGES, PAGE, wire};
-use crate::crm::{ContactId, Failure, Finding, Request};
+use crate::crm::{Failure, Finding, Request};
+use crate::vendors::fields::of_contact;
 
 /// Kinds of fields that hold a text of 36 characters.
 const TEXTS: &[&str] = &["text", "textarea"];
@@ -65,19 +66,14 @@ async fn look(account: &mut AmoCrm, path: &str, wanted: &[(&str, &str)]) -> Resu
     Ok(first)
 }
 
-/// All fields of contacts: numbers and kinds.
-async fn fields(account: &mut AmoCrm) -> Result<Vec<(String, String)>, Failure> {
+/// All fields of contacts.
+pub(super) async fn fields(account: &mut AmoCrm) -> Result<Vec<Value>, Failure> {
     let mut all = Vec::new();
     for page in 1..=MOST_PAGES {
-        let build = |base: &str| {
-            Request::get(format!("{base}/contacts/custom_fields"))
-                .query("limit", &PAGE.to_string())
-                .query("page", &page.to_string())
-        };
-        let reply = account.call(build).await?;
-        let (rows, more) = wire::page(&reply, "custom_fields", &*account.tools.clock)?;
-        let kind = |row: &Value| row["type"].as_str().unwrap_or_default().to_owned();
-        all.extend(rows.iter().filter_map(|row| Some((wire::id(&row["id"])?, kind(row)))));
+        let limit = PAGE.to_string();
+        let (rows, more) =
+            account.page_of("/contacts/custom_fields", "custom_fields", page, &[("limit", &limit)]).await?;
+        all.extend(rows);
         if !more {
             break;
         }
@@ -85,7 +81,7 @@ async fn fields(account: &mut AmoCrm) -> Result<Vec<(String, String)>, Failure> 
     Ok(all)
 }
 
-fn mapped(account: &AmoCrm, there: &[(String, String)]) -> Vec<Finding> {
+fn mapped(account: &AmoCrm, there: &[Value]) -> Vec<Finding> {
     let fields = &account.settings.fields;
     let named = [
         ("external_id", &fields.external_id),
@@ -97,10 +93,13 @@ fn mapped(account: &AmoCrm, there: &[(String, String)]) -> Vec<Finding> {
         ("visits", &fields.visits),
         ("last_visit", &fields.last_visit),
     ];
-    let finding = |(key, field): (&str, &Option<String>)| {
-        let field = field.as_deref()?;
+    let told = of_contact(&account.settings.told);
+    let named = named.into_iter().map(|(key, field)| (key, field.as_deref()));
+    let finding = |(key, field): (&str, Option<&str>)| {
+        let field = field?;
         let what = format!("the field {field} of contacts ({key})");
-        let kind = there.iter().find(|(id, _)| id == field).map(|(_, kind)| &**kind);
+        let row = there.iter().find(|row| wire::id(&row["id"]).as_deref() == Some(field));
+        let kind = row.map(|row| row["type"].as_str().unwrap_or_default());
         Some(match (key, kind) {
             ("external_id", Some(kind)) if TEXTS.contains(&kind) => Finding::good(what),
             ("external_id", Some(_)) => Finding::missing(what, "make a field of the kind text for it"),
@@ -108,10 +107,10 @@ fn mapped(account: &AmoCrm, there: &[(String, String)]) -> Vec<Finding> {
                 Finding::missing(what, "make a text field in a contact's settings and give its number")
             }
             (_, Some(_)) => Finding::good(what),
-            (_, None) => Finding::warning(what, "give the field's number in [crm.amocrm.fields], or leave the key out"),
+            (_, None) => Finding::warning(what, "give the right number, or leave the key out"),
         })
     };
-    named.into_iter().filter_map(finding).collect()
+    named.chain(told.iter().map(|field| (field.key, field.name))).filter_map(finding).collect()
 }
 
 /// The filter by field is opened account by account; where it is not, everybody is found. Snova does without it.
@@ -124,8 +123,8 @@ async fn filter(account: &mut AmoCrm) -> Finding {
     match look(account, "/contacts", &[(&name, &nobody)]).await {
         Ok(None) => Finding::good(format!("{what}: works or finds nobody; Snova does not need it")),
         Ok(Some(row)) => {
-            let id = wire::id(&row["id"]).map(ContactId);
-            let ignored = if id.is_some() { "is not open in this account" } else { "answers without sense" };
+            let ignored =
+                if wire::id(&row["id"]).is_some() { "is not open in this account" } else { "answers without sense" };
             Finding::good(format!("{what}: {ignored}; Snova does not need it"))
         }
         Err(failure) => Finding::warning(what, failure.to_string()),

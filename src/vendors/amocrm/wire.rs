@@ -2,7 +2,7 @@
 //!
 //! An empty list is 204 without a body. Errors are problem+json, or a page of the web server that stands before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,9 +10,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::Settings;
 use crate::clock::Clock;
 use crate::crm::refresh::Granted;
-use crate::crm::{Contact, ContactFields, Failure, Reply};
+use crate::crm::{ConsentWord, Contact, Failure, Reply, Told};
 
 /// amoCRM shuts out who asks too much, and lets nobody in for asking more.
 const SHUT_OUT: Duration = Duration::from_secs(15 * 60);
@@ -20,6 +21,18 @@ const SHUT_OUT: Duration = Duration::from_secs(15 * 60);
 /// An id as text, whether it came as a number or one.
 pub(super) fn id(value: &Value) -> Option<String> {
     value.as_i64().map(|id| id.to_string()).or_else(|| value.as_str().map(str::to_owned)).filter(|id| !id.is_empty())
+}
+
+/// Every `id` within a value.
+pub(super) fn ids_within(value: &Value, ids: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(rows) => rows.iter().for_each(|row| ids_within(row, ids)),
+        Value::Object(row) => {
+            ids.extend(row.get("id").and_then(id));
+            row.values().for_each(|value| ids_within(value, ids));
+        }
+        _ => {}
+    }
 }
 
 /// The tokens of an exchange.
@@ -65,9 +78,13 @@ fn refused_row(row: &Value, status: u16) -> Failure {
     let error = &row["errors"][0];
     let (code, path) = (error["code"].as_str().unwrap_or_default(), error["path"].as_str().unwrap_or_default());
     // Paths begin with the row's place in some methods.
-    let structural = path.split('.').any(|part| matches!(part, "note_type" | "field_id" | "field_code"));
-    let failure = if structural {
+    let is_about = |names: &[&str]| path.split('.').any(|part| names.contains(&part));
+    let failure = if code == "FieldMissing" {
+        Failure::blocked("amoCRM demands a field that Snova does not fill; let it be empty", None)
+    } else if is_about(&["note_type", "field_id", "field_code"]) {
         Failure::blocked("the amoCRM account lacks a field or a kind of note; run `snova crm probe`", None)
+    } else if is_about(&["entity_id"]) && code == "NotFound" {
+        Failure::contact_gone("the visit's contact is not in amoCRM any more")
     } else {
         Failure::poison(format!("amoCRM refused what was sent (HTTP {status})"))
     };
@@ -110,7 +127,8 @@ pub(super) fn page(reply: &Reply, name: &str, clock: &dyn Clock) -> Result<(Vec<
 }
 
 /// A contact in our words; `None` for one without an id.
-pub(super) fn contact(row: &Value, fields: &ContactFields) -> Option<Contact> {
+pub(super) fn contact(row: &Value, settings: &Settings) -> Option<Contact> {
+    let (fields, told) = (&settings.fields, &settings.told);
     let filled = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
     let named = |name: &str| row[name].as_str().and_then(filled);
     let custom = row["custom_fields_values"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -131,6 +149,23 @@ pub(super) fn contact(row: &Value, fields: &ContactFields) -> Option<Contact> {
             _ => None,
         })
     };
+    let count = |field: &Option<String>| {
+        let count = mapped(field)?.parse::<f64>().ok()?;
+        Some(count.clamp(0.0, f64::from(u32::MAX)) as u32)
+    };
+    let at = |field: &Option<String>| value(field).as_ref().and_then(time);
+    let day = |field: &Option<String>| value(field).as_ref().and_then(date);
+    let told = Told {
+        first_visit: at(&told.first_visit),
+        last_visit: at(&told.last_visit),
+        late_since: day(&told.late_since),
+        consent: mapped(&told.consent).and_then(|word| ConsentWord::read(&word)),
+        consent_until: day(&told.consent_until),
+        source: mapped(&told.source),
+        visits_30: count(&told.visits_30),
+        visits_90: count(&told.visits_90),
+        home_store: mapped(&told.home_store),
+    };
     Some(Contact {
         id: id(&row["id"])?,
         external_id: mapped(&fields.external_id),
@@ -144,12 +179,11 @@ pub(super) fn contact(row: &Value, fields: &ContactFields) -> Option<Contact> {
         owner: None,
         notes: mapped(&fields.notes),
         offer: mapped(&fields.offer),
-        birthday: value(&fields.birthday).as_ref().and_then(date),
-        visits: mapped(&fields.visits)
-            .and_then(|count| count.parse::<f64>().ok())
-            .map(|count| count.clamp(0.0, f64::from(u32::MAX)) as u32),
-        last_visit: value(&fields.last_visit).as_ref().and_then(time),
+        birthday: day(&fields.birthday),
+        visits: count(&fields.visits),
+        last_visit: at(&fields.last_visit),
         deleted: row["is_deleted"] == true,
+        told,
         ..Contact::default()
     })
 }

@@ -1,4 +1,4 @@
-//! Contacts of the portal: found, linked, made, read, and followed as they change.
+//! Contacts of the portal: found, marked, made, taken back, read, and followed as they change.
 //!
 //! The portal keeps no external id unique. The pair originatorId and originId may be another program's, such as that
 //! of an accounting exchange: it is never overwritten.
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::names::{CONTACT, CardNames};
+use super::names::{CONTACT, CardNames, DEAL};
 use super::wire::Command;
 use super::{Bitrix24, PAGE, wire};
-use crate::crm::{Changes, Contact, ContactId, Failure, NewContact, Seek, phone_spellings};
+use crate::crm::{Changes, ConsentWord, Contact, ContactId, Failure, Mark, NewContact, Seek, Told, phone_spellings};
 
 /// Whose ids these are, in originatorId.
 const ORIGINATOR: &str = "snova";
@@ -56,7 +56,7 @@ fn has_new_word(row: &Value, names: &CardNames) -> bool {
 }
 
 /// A row in our words; `None` for one without an id.
-fn read(row: &Value, names: &CardNames) -> Option<Contact> {
+pub(super) fn read(row: &Value, names: &CardNames) -> Option<Contact> {
     let fields = &names.fields;
     let value = |field: &Option<String>| field.as_deref().map(|name| &row[name]).unwrap_or(&Value::Null);
     let text = |field: &Option<String>| {
@@ -78,6 +78,24 @@ fn read(row: &Value, names: &CardNames) -> Option<Contact> {
         let rows = wire::list(&row["fm"]).unwrap_or_default();
         rows.iter().filter(|row| row["typeId"] == kind).filter_map(|row| filled(&row["value"])).collect()
     };
+    let count = |field: &Option<String>| {
+        let count = filled(value(field))?.parse::<f64>().ok()?;
+        Some(count.clamp(0.0, f64::from(u32::MAX)) as u32)
+    };
+    let day = |field: &Option<String>| filled(value(field)).and_then(|date| date.get(..10)?.parse::<Date>().ok());
+    let at = |field: &Option<String>| filled(value(field)).and_then(|at| at.parse::<Timestamp>().ok());
+    let told = &names.told;
+    let told = Told {
+        first_visit: at(&told.first_visit),
+        last_visit: at(&told.last_visit),
+        late_since: day(&told.late_since),
+        consent: text(&told.consent).and_then(|word| ConsentWord::read(&word)),
+        consent_until: day(&told.consent_until),
+        source: text(&told.source),
+        visits_30: count(&told.visits_30),
+        visits_90: count(&told.visits_90),
+        home_store: text(&told.home_store),
+    };
     Some(Contact {
         id: wire::id_of(row)?.to_string(),
         external_id,
@@ -90,12 +108,10 @@ fn read(row: &Value, names: &CardNames) -> Option<Contact> {
         owner: None,
         notes: text(&fields.notes).map(|notes| plain(&notes)).filter(|notes| !notes.is_empty()),
         offer: text(&fields.offer),
-        birthday: filled(value(&fields.birthday)).and_then(|date| date.get(..10)?.parse::<Date>().ok()),
-        visits: filled(value(&fields.visits))
-            .and_then(|count| count.parse::<f64>().ok())
-            .map(|count| count.clamp(0.0, f64::from(u32::MAX)) as u32),
-        last_visit: filled(value(&fields.last_visit)).and_then(|at| at.parse::<Timestamp>().ok()),
-        deleted: false,
+        birthday: day(&fields.birthday),
+        visits: count(&fields.visits),
+        last_visit: at(&fields.last_visit),
+        told,
         ..Contact::default()
     })
 }
@@ -125,7 +141,7 @@ impl Bitrix24 {
         if let Some(known) = self.owners.get(&id) {
             return Ok(known.clone());
         }
-        let reply = self.ask("user.get", &json!({ "ID": id })).await?;
+        let reply = self.ask("user.get", &json!({ "FILTER": { "ID": id } })).await?;
         let hidden =
             matches!(&*wire::code_of(&reply), "insufficient_scope" | "ACCESS_DENIED" | "ERROR_METHOD_NOT_FOUND");
         let name = if hidden {
@@ -159,11 +175,15 @@ impl Bitrix24 {
         let names = self.card_names().await?;
         let rows = match sought {
             Seek::Mark(customer) => {
-                let filter = match &names.fields.external_id {
-                    Some(name) => json!({ format!("={name}"): customer.to_string() }),
-                    None => json!({ "=originatorId": ORIGINATOR, "=originId": customer.to_string() }),
-                };
-                self.list_page(CONTACT, &filter, &json!(["*"]), 0).await?.0
+                let mut rows = Vec::new();
+                for word in Mark::words(*customer) {
+                    let filter = match &names.fields.external_id {
+                        Some(name) => json!({ format!("%{name}"): word }),
+                        None => json!({ "=originatorId": ORIGINATOR, "%originId": word }),
+                    };
+                    rows.extend(self.list_page(CONTACT, &filter, &json!(["*"]), 0).await?.0);
+                }
+                rows
             }
             Seek::Phone(phone) => {
                 // The portal's index knows digits only.
@@ -213,16 +233,22 @@ impl Bitrix24 {
         }
     }
 
-    async fn write_id(&mut self, id: &ContactId, value: &str) -> Result<(), Failure> {
+    pub(super) async fn link_contact(&mut self, id: &ContactId, text: &str) -> Result<(), Failure> {
         let names = self.card_names().await?;
-        let params = json!({ "entityTypeId": CONTACT, "id": id.0, "fields": Self::id_fields(&names, value) });
-        if self.call_of("crm.item.update", &params).await?.is_none() {
-            return Ok(());
+        let gone = || Failure::contact_gone("the contact is not in Битрикс24 any more");
+        let row = self.row(id).await?.ok_or_else(gone)?;
+        let originator = filled(&row["originatorId"]);
+        if names.fields.external_id.is_none() && originator.is_some_and(|own| own != ORIGINATOR) {
+            return Err(Failure::blocked(
+                "the contact's originatorId is another program's, and is left to it; make a text field for contacts and name it in external_id in [crm.bitrix24.fields]",
+                None,
+            ));
         }
+        let params = json!({ "entityTypeId": CONTACT, "id": id.0, "fields": Self::id_fields(&names, text) });
+        self.call_of("crm.item.update", &params).await?.ok_or_else(gone)?;
         // A field that the portal does not know is passed over without a word.
-        let row = self.row(id).await?;
-        let kept = row.and_then(|row| read(&row, &names)).and_then(|contact| contact.external_id).unwrap_or_default();
-        if kept == value {
+        let row = self.row(id).await?.ok_or_else(gone)?;
+        if read(&row, &names).and_then(|contact| contact.external_id).unwrap_or_default() == text {
             return Ok(());
         }
         self.card_names = None;
@@ -232,20 +258,39 @@ impl Bitrix24 {
         ))
     }
 
-    pub(super) async fn link_contact(&mut self, id: &ContactId, text: &str) -> Result<(), Failure> {
+    /// Deletes a contact that Snova has just made, if nobody but Snova has anything to do with it.
+    pub(super) async fn retire_contact(&mut self, younger: &ContactId, elder: &ContactId) -> Result<(), Failure> {
         let names = self.card_names().await?;
-        let row = self.row(id).await?;
-        let Some(row) = row else {
-            return Err(Failure::contact_gone("the contact is not in Битрикс24 any more"));
+        let Some(row) = self.row(younger).await? else { return Ok(()) };
+        let kept = |why: &str| {
+            Err(Failure::poison(format!(
+                "the contact {younger} is left, since {why}; merge it into {elder} in Битрикс24 by hand"
+            )))
         };
-        let originator = filled(&row["originatorId"]);
-        if names.fields.external_id.is_none() && originator.is_some_and(|own| own != ORIGINATOR) {
-            return Err(Failure::blocked(
-                "the contact's originatorId is another program's, and is left to it; make a text field for contacts and name it in external_id in [crm.bitrix24.fields]",
-                None,
-            ));
+        let mark = read(&row, &names).map(|contact| contact.mark()).unwrap_or_default();
+        if mark.customers().len() != 1 || mark.is_foreign() {
+            return kept("it is not Snova's alone");
         }
-        self.write_id(id, text).await
+        let of_it = json!({ "=contactId": younger.0 });
+        for type_id in [DEAL].into_iter().chain(self.settings.visit_type_id) {
+            if !self.list_page(type_id, &of_it, &json!(["id"]), 0).await?.0.is_empty() {
+                return kept("it has records already");
+            }
+        }
+        if !self.comments_on(younger).await?.is_empty() {
+            return kept("it has comments already");
+        }
+        let reply = self.ask("crm.item.delete", &json!({ "entityTypeId": CONTACT, "id": younger.0 })).await?;
+        if wire::code_of(&reply) == "ACCESS_DENIED" {
+            return kept("the login may not delete contacts");
+        }
+        if wire::code_of(&reply) != "NOT_FOUND" {
+            wire::answer(&reply, &*self.tools.clock)?;
+        }
+        match self.row(younger).await? {
+            None => Ok(()),
+            Some(_) => Err(Failure::transient("a double is still in Битрикс24; it is deleted again")),
+        }
     }
 
     pub(super) async fn create_contact(&mut self, new: &NewContact) -> Result<ContactId, Failure> {
@@ -257,6 +302,9 @@ impl Bitrix24 {
             if let (Some(name), Some(value)) = (name, value) {
                 fields[name] = value.as_str().into();
             }
+        }
+        if let Some(source) = &names.told.source {
+            fields[source] = "Snova".into();
         }
         let reached = [("PHONE", &new.phone), ("EMAIL", &new.email)];
         let reached = reached.into_iter().filter_map(|(kind, value)| {

@@ -1,15 +1,20 @@
 //! Битрикс24 by its REST: a visit is an element of a smart process or, where the tariff has none, a timeline comment.
 //!
-//! Visits are `visits`', contacts `contacts`', reading answers `wire`'s, fields `names`', looking at the portal `probe`'s.
+//! Visits are `visits`', their comments `comments`', contacts `contacts`', what is told on them `tell`'s, reading answers
+//! `wire`'s, fields `names`' and `prepare`'s, looking at the portal `probe`'s.
 //! Битрикс24 has no key that it keeps unique: what is in doubt is looked for before it is sent again.
 
+mod comments;
 mod contacts;
 mod names;
+mod prepare;
 mod probe;
+pub mod settings;
+mod tell;
 mod visits;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -70,8 +75,8 @@ pub struct Settings {
 pub struct VisitFields {
     pub at: Option<String>,
     pub until: Option<String>,
+    /// Store and counter in one.
     pub counter: Option<String>,
-    pub how: Option<String>,
     /// Yes or no.
     pub void: Option<String>,
 }
@@ -219,6 +224,21 @@ impl Bitrix24 {
         Err(Failure::transient("Битрикс24's list does not end"))
     }
 
+    /// Those of these contacts that are there, by their ids.
+    async fn contact_rows(
+        &mut self,
+        ids: &BTreeSet<String>,
+        select: &Value,
+    ) -> Result<BTreeMap<String, Value>, Failure> {
+        let mut there = BTreeMap::new();
+        let ids: Vec<i64> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        for part in ids.chunks(PAGE) {
+            let rows = self.list(names::CONTACT, &json!({ "@id": part }), select).await?;
+            there.extend(rows.into_iter().filter_map(|row| Some((wire::id_of(&row)?.to_string(), row))));
+        }
+        Ok(there)
+    }
+
     /// The rows after that id, and the whole answer.
     async fn list_page(
         &mut self,
@@ -247,7 +267,8 @@ impl CrmConnector for Bitrix24 {
             keyed_contacts: false,
             settle: SETTLE,
             needs_contact: true,
-            mark_chars: 255,
+            // originId holds a short text; a field of the company's own has no such limit.
+            mark_chars: if self.settings.fields.external_id.is_some() { 2000 } else { 255 },
         }
     }
 
@@ -290,24 +311,24 @@ impl CrmConnector for Bitrix24 {
         self.changed_contacts(cursor).await
     }
 
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn amend(&mut self, visit: &VisitRecord, sent: &SentVisit) -> Result<(), Failure> {
+        self.amend_visit(visit, sent).await
     }
 
-    async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn retire(&mut self, younger: &ContactId, elder: &ContactId) -> Result<(), Failure> {
+        self.retire_contact(younger, elder).await
     }
 
-    async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn visits_of(&mut self, contact: &ContactId) -> Result<Vec<Standing>, Failure> {
+        self.standing_visits(contact).await
     }
 
-    async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn tell(&mut self, told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        self.tell_contacts(told).await
     }
 
     async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
+        prepare::prepare(self).await
     }
 
     async fn probe(&mut self) -> Vec<Finding> {

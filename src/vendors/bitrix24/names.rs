@@ -8,22 +8,28 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Bitrix24, VisitFields, wire};
-use crate::crm::{ContactFields, Failure};
+use crate::crm::{ContactFields, Failure, RecordFields, ToldFields};
+use crate::vendors::fields::of_contact;
 
 /// Contacts among the kinds of things in CRM.
 pub(super) const CONTACT: u32 = 3;
+pub(super) const DEAL: u32 = 2;
 
 /// The fields of one kind of things.
 pub(super) struct Known(Map<String, Value>);
 
 /// The fields of a visit as the portal spells them.
 #[derive(Clone)]
-pub(super) struct VisitNames(pub VisitFields);
+pub(super) struct VisitNames {
+    pub visit: VisitFields,
+    pub record: RecordFields,
+}
 
 /// The fields of a contact as the portal spells them, and the words of its lists.
 #[derive(Clone)]
 pub(super) struct CardNames {
     pub fields: ContactFields,
+    pub told: ToldFields,
     /// Of fields that are lists, by the number that stands in a contact.
     pub words: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -75,21 +81,31 @@ impl Bitrix24 {
                 return Err(lacking(name, type_id, "switch the clients' field on in its settings"));
             }
         }
-        let spelled = |field: &Option<String>| match field {
+        let spelled = |section: &str, field: &Option<String>| match field {
             None => Ok(None),
             Some(name) => match known.spelled(name) {
                 Some(name) => Ok(Some(name)),
-                None => Err(lacking(name, type_id, "correct [crm.bitrix24.visit]")),
+                None => Err(lacking(name, type_id, &format!("correct [crm.bitrix24.{section}]"))),
             },
         };
-        let wanted = &self.settings.visit;
-        let names = VisitNames(VisitFields {
-            at: spelled(&wanted.at)?,
-            until: spelled(&wanted.until)?,
-            counter: spelled(&wanted.counter)?,
-            how: spelled(&wanted.how)?,
-            void: spelled(&wanted.void)?,
-        });
+        let (visit, record) = (&self.settings.visit, &self.settings.record);
+        let names = VisitNames {
+            visit: VisitFields {
+                at: spelled("visit", &visit.at)?,
+                until: spelled("visit", &visit.until)?,
+                counter: spelled("visit", &visit.counter)?,
+                void: spelled("visit", &visit.void)?,
+            },
+            record: RecordFields {
+                store: spelled("record", &record.store)?,
+                counter: spelled("record", &record.counter)?,
+                how: spelled("record", &record.how)?,
+                served_by: spelled("record", &record.served_by)?,
+                receipt: spelled("record", &record.receipt)?,
+                sum: spelled("record", &record.sum)?,
+                greeting: spelled("record", &record.greeting)?,
+            },
+        };
         Ok(self.visit_names.insert(names).clone())
     }
 
@@ -120,9 +136,33 @@ impl Bitrix24 {
             visits: spelled(&wanted.visits),
             last_visit: spelled(&wanted.last_visit),
         };
+        let wanted = &self.settings.told;
+        let told = ToldFields {
+            first_visit: spelled(&wanted.first_visit),
+            last_visit: spelled(&wanted.last_visit),
+            late_since: spelled(&wanted.late_since),
+            consent: spelled(&wanted.consent),
+            consent_until: spelled(&wanted.consent_until),
+            source: spelled(&wanted.source),
+            visits_30: spelled(&wanted.visits_30),
+            visits_90: spelled(&wanted.visits_90),
+            home_store: spelled(&wanted.home_store),
+        };
         let lists = [&fields.tier, &fields.notes, &fields.offer];
         let words = lists.into_iter().flatten().filter_map(|name| Some((name.clone(), known.words(name)?))).collect();
-        Ok(self.card_names.insert(CardNames { fields, words }).clone())
+        Ok(self.card_names.insert(CardNames { fields, told, words }).clone())
+    }
+}
+
+impl CardNames {
+    /// All of what is told has a field; the portal would drop the rest without a word.
+    pub fn all_told(&self, wanted: &ToldFields) -> Result<(), Failure> {
+        let (wanted, own) = (of_contact(wanted), of_contact(&self.told));
+        let missing = wanted.iter().zip(&own).find(|(wanted, own)| wanted.name.is_some() && own.name.is_none());
+        let Some((field, _)) = missing else { return Ok(()) };
+        let name = field.name.unwrap_or_default();
+        let said = format!("Битрикс24's contacts have no field {name}; correct {} in [crm.bitrix24.told]", field.key);
+        Err(Failure::blocked(said, None))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::names::CONTACT;
 use super::{Bitrix24, wire};
 use crate::crm::{Failure, Finding};
+use crate::vendors::fields::{of_contact, of_visit};
 
 pub(super) async fn probe(portal: &mut Bitrix24) -> Vec<Finding> {
     (portal.token, portal.visit_names, portal.card_names) = (None, None, None);
@@ -60,7 +61,7 @@ async fn contact_fields(portal: &mut Bitrix24) -> Vec<Finding> {
             None => Finding::missing(what, "make a text field of that name, or correct [crm.bitrix24.fields]"),
         });
     }
-    for (key, name) in [
+    let read = [
         ("patronymic", &fields.patronymic),
         ("tier", &fields.tier),
         ("notes", &fields.notes),
@@ -68,12 +69,15 @@ async fn contact_fields(portal: &mut Bitrix24) -> Vec<Finding> {
         ("birthday", &fields.birthday),
         ("visits", &fields.visits),
         ("last_visit", &fields.last_visit),
-    ] {
+    ];
+    let told = portal.settings.told.clone();
+    let told = of_contact(&told).into_iter().map(|field| (field.key, field.name)).collect::<Vec<_>>();
+    for (key, name) in read.into_iter().map(|(key, name)| (key, name.as_deref())).chain(told) {
         let Some(name) = name else { continue };
         let what = format!("the field {name} of contacts ({key})");
         found.push(match known.spelled(name) {
             Some(_) => Finding::good(what),
-            None => Finding::warning(what, "make it, or leave its key empty in [crm.bitrix24.fields]"),
+            None => Finding::warning(what, "make it, or leave its key empty"),
         });
     }
     found
@@ -89,10 +93,12 @@ async fn visits(portal: &mut Bitrix24, type_id: u32) -> Vec<Finding> {
         }
     };
     let mut found = vec![Finding::good(&*what)];
-    let wanted = portal.settings.visit.clone();
-    let own = [&wanted.at, &wanted.until, &wanted.counter, &wanted.how, &wanted.void];
+    let (wanted, record) = (portal.settings.visit.clone(), portal.settings.record.clone());
+    let own = [&wanted.at, &wanted.until, &wanted.counter, &wanted.void].into_iter().filter_map(|name| name.as_deref());
+    let record = of_visit(&record);
+    let own = own.chain(record.iter().filter_map(|field| field.name));
     let mut filled = vec!["title".to_owned(), "xmlId".to_owned(), "contactIds".to_owned(), "contactId".to_owned()];
-    for name in ["xmlId", "contactIds"].into_iter().chain(own.into_iter().flatten().map(|name| &**name)) {
+    for name in ["xmlId", "contactIds"].into_iter().chain(own) {
         let what = format!("the field {name} of {type_id}");
         found.push(match known.spelled(name) {
             Some(spelled) => {
@@ -102,7 +108,10 @@ async fn visits(portal: &mut Bitrix24, type_id: u32) -> Vec<Finding> {
             None if name == "contactIds" => {
                 Finding::missing(what, "switch on the field of clients in the smart process's settings")
             }
-            None => Finding::missing(what, "make it, or name the right one in [crm.bitrix24.visit]"),
+            None => Finding::missing(
+                what,
+                "make it, or name the right one in [crm.bitrix24.visit] or [crm.bitrix24.record]",
+            ),
         });
     }
     let filled: Vec<&str> = filled.iter().map(|name| &**name).collect();

@@ -172,20 +172,19 @@ fn meaning(code: &str, status: u16, time: &Value, clock: &dyn Clock) -> Failure 
         }
         "PAYMENT_REQUIRED" => Failure::blocked("the Битрикс24 portal or its REST is not paid for", None),
         "insufficient_scope" => {
-            Failure::blocked("the login has not the right crm; tick CRM in the webhook or application", None)
+            Failure::blocked("the login lacks a right (scope); tick CRM in the webhook or application", None)
         }
         "ACCESS_DENIED" | "allowed_only_intranet_user" | "ERROR_WRONG_CONTEXT" => Failure::blocked(
             "Битрикс24 does not let this login do that, or the tariff has no REST; run `snova crm probe`",
             None,
         ),
-        "NOT_FOUND"
-        | "ERROR_METHOD_NOT_FOUND"
-        | "CREATE_DYNAMIC_ITEM_RESTRICTED"
-        | "CRM_FIELD_ERROR_REQUIRED"
-        | "ENTITY_TYPE_NOT_SUPPORTED" => Failure::blocked(
-            "the Битрикс24 portal lacks what the configuration names, or demands a field that Snova does not fill; run `snova crm probe`",
+        "CRM_FIELD_ERROR_REQUIRED" => Failure::blocked(
+            "Битрикс24 demands a field that Snova does not fill; `snova crm probe` names it: let it be empty",
             None,
         ),
+        "NOT_FOUND" | "ERROR_METHOD_NOT_FOUND" | "CREATE_DYNAMIC_ITEM_RESTRICTED" | "ENTITY_TYPE_NOT_SUPPORTED" => {
+            Failure::blocked("the Битрикс24 portal lacks what the configuration names; run `snova crm probe`", None)
+        }
         "expired_token"
         | "invalid_token"
         | "NO_AUTH_FOUND"

@@ -1,22 +1,30 @@
 //! Salesforce by its REST API: visits are rows of a custom object, upserted by an external id that the org keeps unique.
 //!
-//! Reading its answers is `wire`'s, looking at the org is `probe`'s. A collections upsert takes 200 visits in one call,
-//! answers 200 with errors inside, and is safe to repeat: the second time the same rows are updated.
+//! Rows are `visits`' and `contacts`', answers `wire`'s, the fields that an org must have `columns`', looking at it is
+//! `probe`'s, making fields there `prepare`'s. A collections upsert takes 200 visits in one call, answers 200 with errors inside, and is safe
+//! to repeat: the second time the same rows are updated. Contacts are never upserted: that would overwrite somebody.
 
+mod columns;
+mod contacts;
+mod prepare;
 mod probe;
+pub mod settings;
+mod visits;
 mod wire;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use self::wire::{Answer, quoted};
+use self::wire::Answer;
 use crate::crm::{
-    Changes, Contact, ContactFields, ContactId, Creation, CrmConnector, CrmSettings, Failure, FailureClass, Finding,
-    Forgotten, Heartbeat, Http, Manners, NewContact, RecordFields, RecordId, Reply, Request, Seek, SentVisit, Standing,
-    Token, Told, ToldFields, Tools, VisitRecord, phone_like, quoted_path,
+    Changes, Contact, ContactFields, ContactId, Creation, CrmConnector, CrmSettings, Failure, Finding, Forgotten,
+    Heartbeat, Http, Manners, NewContact, RecordFields, RecordId, Reply, Request, Seek, SentVisit, Standing, Token,
+    Told, ToldFields, Tools, VisitRecord, quoted_path,
 };
+use crate::i18n::Language;
 
 /// The secrets of the login.
 pub const SECRETS: &[&str] = &["crm/salesforce/client-secret"];
@@ -35,6 +43,8 @@ pub struct Settings {
     pub client_id: String,
     /// "v62.0".
     pub api_version: String,
+    /// Of Contact, Text(36), external id and unique: under it a contact that Snova creates is there once.
+    pub contact_key: String,
     pub visit: VisitFields,
     /// The object that holds a row a box, with an external id `Device__c`; empty: no sign of life.
     pub device_object: String,
@@ -58,6 +68,10 @@ pub struct VisitFields {
     pub how: String,
     /// Checkbox.
     pub void: String,
+    /// The record's name, where it is a text and no number: the visit's title.
+    pub name: Option<String>,
+    /// Text(255): the visit in words.
+    pub note: Option<String>,
 }
 
 impl Default for VisitFields {
@@ -71,6 +85,8 @@ impl Default for VisitFields {
             counter: "Counter__c".to_owned(),
             how: "How__c".to_owned(),
             void: "Void__c".to_owned(),
+            name: None,
+            note: None,
         }
     }
 }
@@ -79,6 +95,7 @@ impl Default for VisitFields {
 pub struct Salesforce {
     settings: Settings,
     country: Option<crate::customer::Country>,
+    language: Language,
     http: Http,
     tools: Tools,
     login: Option<Login>,
@@ -93,7 +110,8 @@ struct Login {
 impl Salesforce {
     pub fn new(settings: &Settings, common: &CrmSettings, tools: &Tools) -> Result<Self, Failure> {
         let http = Http::new(&common.http, tools, INTERVAL)?;
-        Ok(Self { settings: settings.clone(), country: common.country, http, tools: tools.clone(), login: None })
+        let (country, language) = (common.country, common.language);
+        Ok(Self { settings: settings.clone(), country, language, http, tools: tools.clone(), login: None })
     }
 
     /// The name of the field, where the org has one.
@@ -145,72 +163,33 @@ impl Salesforce {
         ))
     }
 
-    async fn query(&mut self, soql: &str) -> Result<Answer, Failure> {
-        let reply = self.call(|base| Request::get(format!("{base}/query")).query("q", soql)).await?;
+    /// `way` is "query", which leaves out deleted and merged rows, or "queryAll".
+    async fn query(&mut self, way: &str, soql: &str) -> Result<Answer, Failure> {
+        let reply = self.call(|base| Request::get(format!("{base}/{way}")).query("q", soql)).await?;
         wire::answer(&reply, &*self.tools.clock)
     }
 
-    fn visit_rows(&self, visits: &[VisitRecord]) -> Value {
-        let names = &self.settings.visit;
-        let rows = visits.iter().map(|visit| {
-            json!({
-                "attributes": { "type": names.object },
-                names.key.as_str(): visit.key.to_string(),
-                names.contact.as_str(): visit.contact.0,
-                names.at.as_str(): wire::time(visit.opened_at.at),
-                names.until.as_str(): wire::time(visit.closed_at.at),
-                names.counter.as_str(): format!("{} / {}", visit.shop, visit.counter),
-                names.how.as_str(): visit.how.as_str(),
-            })
-        });
-        json!({ "allOrNone": false, "records": rows.collect::<Vec<_>>() })
+    async fn next_page(&mut self, rest: &str) -> Result<Answer, Failure> {
+        let reply = self.call(|base| Request::get(format!("{base}/query/{rest}"))).await?;
+        wire::answer(&reply, &*self.tools.clock)
     }
 
-    fn upsert_visits(&self, base: &str, visits: &[VisitRecord]) -> Request {
-        let names = &self.settings.visit;
-        Request::patch(format!("{base}/composite/sobjects/{}/{}", names.object, names.key))
-            .json(&self.visit_rows(visits))
+    /// Changes rows by the ids that the org gave them; what became of each, in their order.
+    async fn update(&mut self, rows: &[Value]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let mut outcomes = Vec::new();
+        for batch in rows.chunks(BATCH) {
+            let body = json!({ "allOrNone": false, "records": batch });
+            let reply = self.call(|base| Request::patch(format!("{base}/composite/sobjects")).json(&body)).await?;
+            let done = wire::rows(&reply, batch.len(), None, &*self.tools.clock)?;
+            outcomes.extend(done.into_iter().map(|row| row.map(|_| ())));
+        }
+        Ok(outcomes)
     }
+}
 
-    /// Updates one row found by its key; one that is not there stays away.
-    async fn update_visit(&mut self, visit: &SentVisit, change: Value) -> Result<(), Failure> {
-        let path = format!("/sobjects/{}/{}/{}", self.settings.visit.object, self.settings.visit.key, visit.key);
-        let build = move |base: &str| Request::patch(format!("{base}{path}")).query("updateOnly", "true").json(&change);
-        let reply = self.call(build).await?;
-        if reply.status == 404 { Ok(()) } else { wire::done(&reply, &*self.tools.clock) }
-    }
-
-    fn contact_columns(&self) -> String {
-        let fields = &self.settings.fields;
-        let own = [
-            &fields.external_id,
-            &fields.patronymic,
-            &fields.tier,
-            &fields.notes,
-            &fields.offer,
-            &fields.birthday,
-            &fields.visits,
-            &fields.last_visit,
-        ];
-        let mut columns = vec![
-            "Id",
-            "FirstName",
-            "LastName",
-            "MobilePhone",
-            "Phone",
-            "HomePhone",
-            "Email",
-            "Owner.Name",
-            "SystemModstamp",
-            "IsDeleted",
-        ];
-        columns.extend(own.iter().filter_map(|field| field.as_deref()).filter(|field| !field.is_empty()));
-        columns.join(",")
-    }
-
-    fn contacts(&self, answer: &Answer) -> Vec<Contact> {
-        answer.records.iter().filter_map(|row| wire::contact(row, &self.settings.fields)).collect()
-    }
+/// Whether this can be an id of an org: what cannot makes a whole query wrong.
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 15 | 18) && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 #[async_trait]
@@ -227,139 +206,66 @@ impl CrmConnector for Salesforce {
     }
 
     async fn record(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-        let body = self.visit_rows(visits);
-        let path = format!("/composite/sobjects/{}/{}", self.settings.visit.object, self.settings.visit.key);
+        let (path, body) = self.upsert(visits);
         let reply = self.call(|base| Request::patch(format!("{base}{path}")).json(&body)).await?;
-        wire::rows(&reply, visits.len(), &*self.tools.clock)
+        wire::rows(&reply, visits.len(), Some(&self.settings.visit.contact), &*self.tools.clock)
     }
 
     async fn reconcile(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
-        let (object, key) = (self.settings.visit.object.clone(), self.settings.visit.key.clone());
-        let keys: Vec<String> = visits.iter().map(|visit| format!("'{}'", visit.key)).collect();
-        let answer = self.query(&format!("SELECT Id,{key} FROM {object} WHERE {key} IN ({})", keys.join(","))).await?;
-        let there = |visit: &VisitRecord| {
-            let row = answer.records.iter().find(|row| row[&key].as_str() == Some(&*visit.key.to_string()))?;
-            row["Id"].as_str().map(|id| RecordId(id.to_owned()))
-        };
-        Ok(visits.iter().map(there).collect())
+        let keys: Vec<Uuid> = visits.iter().map(|visit| visit.key).collect();
+        let there = self.there(&keys).await?;
+        let own = |key: &Uuid| there.iter().find(|(other, _)| other == key).map(|(_, id)| RecordId(id.clone()));
+        Ok(keys.iter().map(own).collect())
     }
 
     async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
         let change = json!({ self.settings.visit.void.as_str(): true });
-        self.update_visit(visit, change).await
+        self.update_visit(visit.key, change).await
+    }
+
+    /// Contact and void stay as they are there: people may have merged the one, and a void visit stays void.
+    async fn amend(&mut self, visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
+        self.update_visit(visit.key, self.said(visit)).await
     }
 
     async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        for visit in &gone.visits {
-            let path = format!("/sobjects/{}/{}/{}", self.settings.visit.object, self.settings.visit.key, visit.key);
-            let reply = self.call(|base| Request::delete(format!("{base}{path}"))).await?;
-            if reply.status != 404 {
-                wire::done(&reply, &*self.tools.clock)?;
-            }
-        }
-        Ok(())
+        self.delete_visits(gone).await
     }
 
     async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {
-        let wanted = match sought {
-            Seek::Mark(customer) => format!("{} = '{customer}'", self.external_id()?),
-            Seek::Phone(phone) => {
-                let like = phone_like(phone);
-                format!("MobilePhone LIKE '{like}' OR Phone LIKE '{like}' OR HomePhone LIKE '{like}'")
-            }
-            Seek::Email(email) => format!("Email = '{}'", quoted(email)),
-        };
-        let soql = format!("SELECT {} FROM Contact WHERE {wanted} ORDER BY Id LIMIT 50", self.contact_columns());
-        let answer = self.query(&soql).await?;
-        Ok(self.contacts(&answer).into_iter().filter(|contact| sought.is_met_by(contact, self.country)).collect())
+        self.found(sought).await
     }
 
     async fn write_mark(&mut self, contact: &ContactId, text: &str) -> Result<(), Failure> {
-        let change = json!({ self.external_id()?: text });
-        let path = format!("/sobjects/Contact/{}", quoted_path(&contact.0));
-        let reply = self.call(|base| Request::patch(format!("{base}{path}")).json(&change)).await?;
-        wire::done(&reply, &*self.tools.clock)
+        self.mark(contact, text).await
     }
 
     async fn create(&mut self, new: &NewContact) -> Result<Creation, Failure> {
-        let mut row = json!({
-            "FirstName": new.given,
-            // A contact has a surname in Salesforce, whatever people have.
-            "LastName": new.family.as_deref().unwrap_or(&new.given),
-        });
-        let patronymic = self.settings.fields.patronymic.as_deref().filter(|field| !field.is_empty());
-        for (field, value) in
-            [(patronymic, &new.patronymic), (Some("MobilePhone"), &new.phone), (Some("Email"), &new.email)]
-        {
-            if let (Some(field), Some(value)) = (field, value) {
-                row[field] = value.as_str().into();
-            }
-        }
-        let path = format!("/sobjects/Contact/{}/{}", self.external_id()?, new.customer);
-        let reply = self.call(|base| Request::patch(format!("{base}{path}")).json(&row)).await?;
-        wire::created(&reply, &*self.tools.clock).map(Creation::Made)
+        self.created(new).await
     }
 
     async fn contact(&mut self, id: &ContactId) -> Result<Option<Contact>, Failure> {
-        let soql = format!("SELECT {} FROM Contact WHERE Id = '{}'", self.contact_columns(), quoted(&id.0));
-        let answer = self.query(&soql).await?;
-        Ok(self.contacts(&answer).into_iter().next())
+        self.one(id).await
     }
 
     async fn changed(&mut self, cursor: &str) -> Result<Changes, Failure> {
-        // The watermark, or the rest of a long answer with the watermark to go on from.
-        let (rest, since) = match cursor.strip_prefix("rest:").and_then(|both| both.split_once(' ')) {
-            Some((rest, since)) => (Some(rest.to_owned()), since),
-            None => (None, cursor),
-        };
-        if since.is_empty() {
-            return Ok(Changes { cursor: wire::time(self.tools.clock.wall().at), ..Changes::default() });
-        }
-        let answer = match rest {
-            Some(rest) => {
-                let reply = self.call(|base| Request::get(format!("{base}/query/{rest}"))).await?;
-                match wire::answer(&reply, &*self.tools.clock) {
-                    // Salesforce keeps the rest of an answer for two days only.
-                    Err(failure) if failure.class == FailureClass::Poison => {
-                        return Ok(Changes { cursor: since.to_owned(), more: true, ..Changes::default() });
-                    }
-                    answer => answer?,
-                }
-            }
-            None => {
-                let columns = self.contact_columns();
-                let wanted = format!("SystemModstamp >= {since} ORDER BY SystemModstamp, Id");
-                self.query(&format!("SELECT {columns} FROM Contact WHERE {wanted}")).await?
-            }
-        };
-        let latest =
-            answer.records.iter().filter_map(|row| row["SystemModstamp"].as_str()).filter_map(wire::read_time).max();
-        let reached = latest.map_or_else(|| since.to_owned(), wire::time);
-        let contacts = self.contacts(&answer);
-        Ok(match answer.next.as_deref().and_then(|next| next.rsplit('/').next()) {
-            Some(rest) => Changes { contacts, cursor: format!("rest:{rest} {reached}"), more: true },
-            None => Changes { contacts, cursor: reached, more: false },
-        })
+        self.changed_since(cursor).await
     }
 
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn visits_of(&mut self, contact: &ContactId) -> Result<Vec<Standing>, Failure> {
+        self.standing(contact).await
+    }
+
+    async fn tell(&mut self, told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        self.told(told).await
     }
 
     async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
-    async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
-    async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+        Err(Failure::poison("Salesforce has each contact of Snova's once by its key; no double is taken back there"))
     }
 
     async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
+        prepare::prepare(self).await
     }
 
     async fn probe(&mut self) -> Vec<Finding> {
@@ -385,6 +291,10 @@ impl CrmConnector for Salesforce {
 
     fn preview(&self, visits: &[VisitRecord]) -> Vec<String> {
         let base = format!("{}/services/data/{}", self.settings.url, self.settings.api_version);
-        visits.chunks(BATCH).map(|batch| self.upsert_visits(&base, batch).in_words()).collect()
+        let request = |batch| {
+            let (path, body) = self.upsert(batch);
+            Request::patch(format!("{base}{path}")).json(&body).in_words()
+        };
+        visits.chunks(BATCH).map(request).collect()
     }
 }

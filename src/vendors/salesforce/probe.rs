@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::columns::{Column, Kind, field};
 use super::{Salesforce, wire};
 use crate::crm::{Failure, Finding, Request};
 
@@ -13,24 +14,27 @@ pub(super) async fn probe(org: &mut Salesforce) -> Vec<Finding> {
         return vec![Finding::missing("login", failure.to_string())];
     }
     let mut found = vec![Finding::good("login")];
-    let visit = org.settings.visit.clone();
-    match describe(org, &visit.object).await {
-        Ok(object) => {
-            found.push(creatable(&object, &visit.object));
-            let own = [&visit.contact, &visit.at, &visit.until, &visit.counter, &visit.how, &visit.void];
-            found.extend(own.into_iter().map(|field| writable(&object, &visit.object, field)));
-            found.push(unique(&object, &visit.object, &visit.key));
+    let (settings, columns) = (org.settings.clone(), org.settings.columns(false));
+    for name in [&*settings.visit.object, "Contact"] {
+        let object = match describe(org, name).await {
+            Ok(object) => object,
+            Err(failure) => {
+                let remedy = format!("create it, and let the integration user see it ({failure})");
+                found.push(Finding::missing(format!("the object {name}"), remedy));
+                continue;
+            }
+        };
+        if name != "Contact" {
+            found.push(creatable(&object, name));
         }
-        Err(failure) => found.push(Finding::missing(
-            format!("the object {}", visit.object),
-            format!("create it, and let the integration user see it ({failure})"),
-        )),
-    }
-    let fields = org.settings.fields.clone();
-    match describe(org, "Contact").await {
-        Ok(contact) => {
-            let external = fields.external_id.clone().unwrap_or_default();
-            found.push(unique(&contact, "Contact", &external));
+        let missing = |column: &Column| {
+            let remedy = format!("create it as {}, or name the right one in [crm.salesforce]", column.kind.in_words());
+            Finding::missing(column.what(), remedy)
+        };
+        let own = columns.iter().filter(|column| column.object == name);
+        found.extend(own.map(|column| column.seen(&object).unwrap_or_else(|| missing(column))));
+        if name == "Contact" {
+            let fields = &settings.fields;
             let read = [
                 &fields.patronymic,
                 &fields.tier,
@@ -41,9 +45,8 @@ pub(super) async fn probe(org: &mut Salesforce) -> Vec<Finding> {
                 &fields.last_visit,
             ];
             let named = read.into_iter().filter_map(|field| field.as_deref()).filter(|field| !field.is_empty());
-            found.extend(named.map(|field| readable(&contact, "Contact", field)));
+            found.extend(named.map(|field| readable(&object, name, field)));
         }
-        Err(failure) => found.push(Finding::missing("the object Contact", failure.to_string())),
     }
     if !org.settings.device_object.is_empty() {
         let object = org.settings.device_object.clone();
@@ -58,15 +61,11 @@ pub(super) async fn probe(org: &mut Salesforce) -> Vec<Finding> {
     found
 }
 
-async fn describe(org: &mut Salesforce, object: &str) -> Result<Value, Failure> {
+pub(super) async fn describe(org: &mut Salesforce, object: &str) -> Result<Value, Failure> {
     let path = format!("/sobjects/{object}/describe");
     let reply = org.call(|base| Request::get(format!("{base}{path}"))).await?;
     wire::done(&reply, &*org.tools.clock)?;
     reply.json()
-}
-
-fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object["fields"].as_array()?.iter().find(|field| field["name"] == name)
 }
 
 fn creatable(object: &Value, name: &str) -> Finding {
@@ -88,23 +87,12 @@ fn readable(object: &Value, name: &str, wanted: &str) -> Finding {
     }
 }
 
-fn writable(object: &Value, name: &str, wanted: &str) -> Finding {
-    let what = format!("the field {wanted} of {name}");
-    match field(object, wanted) {
-        Some(field) if field["updateable"] == true => Finding::good(what),
-        Some(_) => Finding::missing(what, "let the integration user edit it (field-level security)"),
-        None => Finding::missing(what, "create it, or name the right one in [crm.salesforce.visit]"),
-    }
-}
-
-/// A key that is not unique lets two racing upserts make twins that fail for ever.
+/// Without a key that is unique a box would have a second row with each new id.
 fn unique(object: &Value, name: &str, wanted: &str) -> Finding {
-    let what = format!("the field {wanted} of {name}, unique external id");
-    match field(object, wanted) {
-        Some(field) if field["externalId"] == true && field["unique"] == true => Finding::good(what),
-        Some(_) => Finding::missing(what, "tick External ID and Unique in the field's definition"),
-        None => Finding::missing(what, "create it as Text(36) with External ID and Unique"),
-    }
+    let column = Column { object: name.to_owned(), name: wanted.to_owned(), kind: Kind::Key, toml: None };
+    column
+        .seen(object)
+        .unwrap_or_else(|| Finding::missing(column.what(), "create it as Text with External ID and Unique"))
 }
 
 async fn calls_left(org: &mut Salesforce) -> Finding {

@@ -4,14 +4,18 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::VisitFields;
 use crate::clock::Clock;
-use crate::crm::{Contact, ContactFields, ContactId, Failure, RecordId, Reply};
+use crate::crm::{
+    ConsentWord, Contact, ContactFields, ContactId, Failure, RecordId, Reply, Standing, Told, ToldFields,
+};
 
 /// A query's rows.
 pub(super) struct Answer {
     pub records: Vec<Value>,
+    /// The locator of the rest.
     pub next: Option<String>,
 }
 
@@ -65,17 +69,50 @@ pub(super) fn failure(reply: &Reply, clock: &dyn Clock) -> Option<Failure> {
     if let Some(common) = reply.common_failure(clock) {
         return Some(common.with_code(code));
     }
+    if let Some(tenant) = tenants(code) {
+        return Some(tenant.with_code(field));
+    }
     Some(match (reply.status, code) {
-        (_, "INVALID_FIELD" | "INVALID_TYPE" | "NOT_FOUND" | "INVALID_FIELD_FOR_INSERT_UPDATE") => Failure::blocked(
-            "the Salesforce org lacks an object or field that the configuration names, or its user may not see it; run `snova crm probe`",
-            None,
+        (403, _) => forbidden().with_code(code),
+        (_, "UNABLE_TO_LOCK_ROW" | "DUPLICATE_VALUE") => Failure::transient("Salesforce asks to try again").with_code(code),
+        (_, "DUPLICATES_DETECTED") => Failure::poison(
+            "a duplicate rule of the org forbids a contact that resembles another; say with `snova crm link` who it is, or let the rule allow it",
         )
         .with_code(code),
-        (403, _) => Failure::blocked("Salesforce does not let this user do that; run `snova crm probe`", None).with_code(code),
-        (_, "UNABLE_TO_LOCK_ROW" | "DUPLICATE_VALUE") => Failure::transient("Salesforce asks to try again").with_code(code),
         (_, "") if reply.status == 404 => Failure::blocked("Salesforce has nothing at this address; check url and api_version", None),
         _ => Failure::poison(format!("Salesforce refused the request (HTTP {})", reply.status)).with_code(code).with_code(field),
     })
+}
+
+/// What no row is to blame for: the org's fields, rights and space.
+fn tenants(code: &str) -> Option<Failure> {
+    let failure = match code {
+        "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" | "INVALID_TYPE" | "NOT_FOUND" => Failure::blocked(
+            "the Salesforce org lacks an object or field that the configuration names, or its user may not see or write it; run `snova crm probe`",
+            None,
+        ),
+        "INSUFFICIENT_ACCESS" | "INSUFFICIENT_ACCESS_OR_READONLY" | "TXN_SECURITY_METERING_ERROR" => forbidden(),
+        "STORAGE_LIMIT_EXCEEDED" => {
+            Failure::blocked("the Salesforce org's storage is full; free some, or buy more", None)
+        }
+        _ => return None,
+    };
+    Some(failure.with_code(code))
+}
+
+fn forbidden() -> Failure {
+    Failure::blocked("Salesforce does not let this user do that; give back the right, as `snova crm probe` says", None)
+}
+
+/// The code of the first error.
+pub(super) fn code(reply: &Reply) -> String {
+    let body = reply.json().unwrap_or(Value::Null);
+    body[0]["errorCode"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether a creation was refused since somebody has one of its unique values.
+pub(super) fn is_taken(reply: &Reply) -> bool {
+    reply.status == 400 && code(reply) == "DUPLICATE_VALUE"
 }
 
 /// A write that is done, or why not.
@@ -97,46 +134,110 @@ pub(super) fn answer(reply: &Reply, clock: &dyn Clock) -> Result<Answer, Failure
     let Value::Array(records) = body["records"].take() else {
         return Err(Failure::transient("Salesforce's answer holds no records"));
     };
-    let next = (body["done"] == false).then(|| body["nextRecordsUrl"].as_str().map(str::to_owned)).flatten();
+    let rest = |url: &Value| url.as_str().and_then(|url| url.rsplit('/').next()).map(str::to_owned);
+    let next = (body["done"] == false).then(|| rest(&body["nextRecordsUrl"])).flatten();
     Ok(Answer { records, next })
 }
 
-/// Row by row, what a collections request did.
-pub(super) fn rows(reply: &Reply, wanted: usize, clock: &dyn Clock) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
+/// Row by row, what a collections request did. `lookup` is the visits' field of their contact; without one the rows were
+/// named by their own ids.
+pub(super) fn rows(
+    reply: &Reply,
+    wanted: usize,
+    lookup: Option<&str>,
+    clock: &dyn Clock,
+) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
     done(reply, clock)?;
     let body = reply.json()?;
     let rows = body.as_array().filter(|rows| rows.len() == wanted);
-    let rows = rows.ok_or_else(|| Failure::transient("Salesforce's answer does not say what became of each visit"))?;
-    Ok(rows.iter().map(row).collect())
+    let rows = rows.ok_or_else(|| Failure::transient("Salesforce's answer does not say what became of each row"))?;
+    Ok(rows.iter().map(|answer| row(answer, lookup)).collect())
 }
 
-fn row(row: &Value) -> Result<RecordId, Failure> {
+fn row(row: &Value, lookup: Option<&str>) -> Result<RecordId, Failure> {
     if row["success"] == true {
         return Ok(RecordId(row["id"].as_str().unwrap_or_default().to_owned()));
     }
     let error = &row["errors"][0];
     let code = error["statusCode"].as_str().unwrap_or_default();
     let field = error["fields"][0].as_str().unwrap_or_default();
-    Err(match code {
-        "UNABLE_TO_LOCK_ROW" | "DUPLICATE_VALUE" => {
-            Failure::transient("Salesforce asks to send the visit again").with_code(code)
+    if let Some(tenant) = tenants(code) {
+        return Err(tenant.with_code(field));
+    }
+    Err(match (code, lookup) {
+        ("UNABLE_TO_LOCK_ROW" | "DUPLICATE_VALUE", _) => {
+            Failure::transient("Salesforce asks to send it again").with_code(code)
         }
-        "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE" => Failure::blocked(
-            "the object of visits lacks a field, or the user may not write it; run `snova crm probe`",
-            None,
+        ("ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" | "MALFORMED_ID", None) => {
+            Failure::contact_gone("the row is not in Salesforce any more").with_code(code)
+        }
+        (
+            "ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY" | "MALFORMED_ID" | "FIELD_INTEGRITY_EXCEPTION",
+            Some(lookup),
+        ) if field.is_empty() || field == lookup => {
+            Failure::contact_gone("the visit's contact is not in Salesforce any more").with_code(code)
+        }
+        ("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", _) => Failure::poison(
+            "Salesforce does not let this user see the visit's contact; give its permission set View All on Contact",
         )
-        .with_code(code)
-        .with_code(field),
-        "" => Failure::transient("Salesforce says that a visit failed, and not why"),
-        _ => Failure::poison("Salesforce refused the visit").with_code(code).with_code(field),
+        .with_code(code),
+        ("", _) => Failure::transient("Salesforce says that a row failed, and not why"),
+        (_, None) => Failure::poison("Salesforce refused the change").with_code(code).with_code(field),
+        (_, Some(_)) => Failure::poison("Salesforce refused the visit").with_code(code).with_code(field),
     })
 }
 
+/// A change of what is not there any more is no failure.
+pub(super) fn unless_gone(row: Result<(), Failure>) -> Result<(), Failure> {
+    match row {
+        Err(failure) if failure.contact_gone => Ok(()),
+        row => row,
+    }
+}
+
+/// A row of the visits' object; `None` for one that is not Snova's.
+pub(super) fn standing(row: &Value, names: &VisitFields, store: Option<&str>) -> Option<Standing> {
+    let text = |name: &str| row[name].as_str().filter(|text| !text.is_empty());
+    let named = || text(&names.counter)?.rsplit_once(" / ").map(|(shop, _)| shop);
+    Some(Standing {
+        key: text(&names.key)?.parse().ok()?,
+        opened_at: read_time(text(&names.at)?)?,
+        store: store.and_then(text).or_else(named).map(str::to_owned),
+        void: row[&names.void] == true,
+    })
+}
+
+/// What Snova writes on a contact, as far as the org has fields for it; nothing empties the field.
+pub(super) fn told_row(told: &Told, fields: &ToldFields) -> Value {
+    let mut row = json!({});
+    for (field, value) in [
+        (&fields.first_visit, json!(told.first_visit.map(time))),
+        (&fields.last_visit, json!(told.last_visit.map(time))),
+        (&fields.late_since, json!(told.late_since.map(|on| on.to_string()))),
+        (&fields.consent, json!(told.consent.map(ConsentWord::as_str))),
+        (&fields.consent_until, json!(told.consent_until.map(|on| on.to_string()))),
+        (&fields.source, json!(told.source)),
+        (&fields.visits_30, json!(told.visits_30)),
+        (&fields.visits_90, json!(told.visits_90)),
+        (&fields.home_store, json!(told.home_store)),
+    ] {
+        if let Some(field) = field {
+            row[field.as_str()] = value;
+        }
+    }
+    row
+}
+
 /// A row of `Contact` in our words; `None` for one without an id.
-pub(super) fn contact(row: &Value, fields: &ContactFields) -> Option<Contact> {
+pub(super) fn contact(row: &Value, fields: &ContactFields, told: &ToldFields) -> Option<Contact> {
     let text = |name: &str| row[name].as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let mapped = |field: &Option<String>| field.as_deref().and_then(text);
-    let number = |field: &Option<String>| field.as_deref().and_then(|name| row[name].as_f64());
+    let date = |field: &Option<String>| mapped(field).and_then(|date| date.parse().ok());
+    let at = |field: &Option<String>| mapped(field).and_then(|at| read_time(&at));
+    let number = |field: &Option<String>| {
+        let number = field.as_deref().and_then(|name| row[name].as_f64());
+        number.map(|count| count.clamp(0.0, f64::from(u32::MAX)) as u32)
+    };
     let list = |names: &[&str]| names.iter().filter_map(|name| text(name)).collect();
     Some(Contact {
         id: text("Id")?,
@@ -150,10 +251,22 @@ pub(super) fn contact(row: &Value, fields: &ContactFields) -> Option<Contact> {
         owner: row["Owner"]["Name"].as_str().map(str::to_owned),
         notes: mapped(&fields.notes),
         offer: mapped(&fields.offer),
-        birthday: mapped(&fields.birthday).and_then(|date| date.parse().ok()),
-        visits: number(&fields.visits).map(|count| count.clamp(0.0, f64::from(u32::MAX)) as u32),
-        last_visit: mapped(&fields.last_visit).and_then(|at| read_time(&at)),
+        birthday: date(&fields.birthday),
+        visits: number(&fields.visits),
+        last_visit: at(&fields.last_visit),
         deleted: row["IsDeleted"] == true,
-        ..Contact::default()
+        master: text("MasterRecordId").map(ContactId),
+        told: Told {
+            first_visit: at(&told.first_visit),
+            last_visit: at(&told.last_visit),
+            late_since: date(&told.late_since),
+            consent: mapped(&told.consent)
+                .and_then(|word| [ConsentWord::Live, ConsentWord::Ended].into_iter().find(|own| own.as_str() == word)),
+            consent_until: date(&told.consent_until),
+            source: mapped(&told.source),
+            visits_30: number(&told.visits_30),
+            visits_90: number(&told.visits_90),
+            home_store: mapped(&told.home_store),
+        },
     })
 }

@@ -4,6 +4,7 @@
 //! key once, so everything may be sent again. It keeps no contacts for Snova: visits bear the customer's id.
 
 mod probe;
+pub mod settings;
 mod wire;
 
 use std::time::Duration;
@@ -69,20 +70,23 @@ impl Webhook {
     }
 
     /// Sends events of one kind; what became of each, in their order.
-    async fn tell(&mut self, kind: &str, events: &[Value]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
+    async fn send(&mut self, kind: &str, events: &[Value]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
         let key = self.signing_key()?;
         let reply = self.post(kind, events, &key).await?;
         wire::outcomes(&reply, events, &*self.tools.clock)
     }
 
-    async fn tell_one(&mut self, kind: &str, event: Value) -> Result<(), Failure> {
-        let outcomes = self.tell(kind, &[event]).await?;
+    async fn send_one(&mut self, kind: &str, event: Value) -> Result<(), Failure> {
+        let outcomes = self.send(kind, &[event]).await?;
         outcomes.into_iter().next().unwrap_or(Ok(RecordId(String::new()))).map(|_| ())
     }
 }
 
 fn no_contacts() -> Failure {
-    Failure::poison("a webhook keeps no contacts; customers are not linked or created there")
+    Failure::blocked(
+        "a webhook's receiver keeps no contacts for Snova; nobody is linked, created or told of there",
+        None,
+    )
 }
 
 #[async_trait]
@@ -100,7 +104,7 @@ impl CrmConnector for Webhook {
 
     async fn record(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
         let events: Vec<Value> = visits.iter().map(wire::visit).collect();
-        match self.tell("visit", &events).await {
+        match self.send("visit", &events).await {
             // Refused as a whole: one of them is to blame, and the others must not share its fate.
             Err(failure) if failure.class == FailureClass::Poison && events.len() > 1 => {}
             Err(failure) if failure.class == FailureClass::Poison => return Ok(vec![Err(failure)]),
@@ -108,7 +112,7 @@ impl CrmConnector for Webhook {
         }
         let mut outcomes = Vec::new();
         for event in events {
-            outcomes.push(match self.tell("visit", &[event]).await {
+            outcomes.push(match self.send("visit", &[event]).await {
                 Ok(mut one) => one.pop().unwrap_or_else(|| Ok(RecordId(String::new()))),
                 Err(failure) if failure.class == FailureClass::Poison => Err(failure),
                 Err(failure) => return Err(failure),
@@ -123,11 +127,15 @@ impl CrmConnector for Webhook {
     }
 
     async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        self.tell_one("void", wire::void(visit)).await
+        self.send_one("void", wire::void(visit)).await
+    }
+
+    async fn amend(&mut self, visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
+        self.send_one("amendment", wire::amendment(visit)).await
     }
 
     async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        self.tell_one("erasure", wire::erasure(gone)).await
+        self.send_one("erasure", wire::erasure(gone)).await
     }
 
     async fn find(&mut self, _sought: &Seek) -> Result<Vec<Contact>, Failure> {
@@ -150,24 +158,20 @@ impl CrmConnector for Webhook {
         Ok(Changes { cursor: cursor.to_owned(), ..Changes::default() })
     }
 
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
     async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+        Err(no_contacts())
     }
 
     async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+        Err(no_contacts())
     }
 
     async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+        Err(no_contacts())
     }
 
     async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
+        vec![Finding::good("nothing: every event says all that Snova knows, and the receiver keeps what it likes")]
     }
 
     async fn probe(&mut self) -> Vec<Finding> {
@@ -192,7 +196,7 @@ impl CrmConnector for Webhook {
                 "dead": beat.outbox_dead,
             },
         });
-        self.tell_one("heartbeat", event).await.map(|()| true)
+        self.send_one("heartbeat", event).await.map(|()| true)
     }
 
     fn preview(&self, visits: &[VisitRecord]) -> Vec<String> {

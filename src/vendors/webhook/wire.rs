@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::crm::{Failure, Forgotten, RecordId, Reply, SentVisit, VisitRecord};
+use crate::crm::{Failure, Forgotten, Greeting, RecordId, Reply, SentVisit, VisitRecord};
 
 /// So long may the receiver's own id of a record be.
 const MOST_ID: usize = 200;
@@ -19,9 +19,25 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 pub(super) fn visit(visit: &VisitRecord) -> Value {
+    let mut event = said(visit);
+    event["event"] = "visit".into();
+    event["key"] = visit.key.to_string().into();
+    event
+}
+
+/// The visit as it is known now. What is said a second time has the same key, and what is said anew another.
+pub(super) fn amendment(visit: &VisitRecord) -> Value {
+    let mut event = said(visit);
+    event["event"] = "amendment".into();
+    event["visit"] = visit.key.to_string().into();
+    let digest = hex(&Sha256::digest(event.to_string()));
+    event["key"] = format!("amendment-{}-{}", visit.key, &digest[..16]).into();
+    event
+}
+
+/// What is known of a visit; what nobody said is `null`.
+fn said(visit: &VisitRecord) -> Value {
     json!({
-        "event": "visit",
-        "key": visit.key.to_string(),
         "customer": visit.customer.to_string(),
         "shop": visit.shop,
         "box": visit.box_id.to_string(),
@@ -30,6 +46,10 @@ pub(super) fn visit(visit: &VisitRecord) -> Value {
         "closed_at": time(visit.closed_at.at),
         "synchronised": visit.opened_at.synchronised && visit.closed_at.synchronised,
         "how": visit.how.as_str(),
+        "greeting": visit.greeting.map(Greeting::as_str),
+        "served_by": visit.served_by,
+        "receipt": visit.receipt.as_ref().map(|receipt| json!({ "number": receipt.number, "sum": receipt.decimal() })),
+        "clock_ahead_s": visit.skew.map(|ahead| ahead.as_secs()),
     })
 }
 

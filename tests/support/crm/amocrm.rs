@@ -5,6 +5,7 @@
 
 mod contacts;
 mod notes;
+mod office;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,6 +22,8 @@ const CLIENT: &str = "0f6a2c1e-amo-client";
 const SECRET: &str = "amo-client-secret-91be";
 const REDIRECT: &str = "https://example.com/amo";
 const FIRST_REFRESH: &str = "def50200-first";
+/// Who was taken back: nobody any more.
+const RETIRED: &str = "Дубль (Snova)";
 /// What it allows in a second, and how many refusals are heard before the door is shut.
 const A_SECOND: usize = 7;
 const PATIENCE: usize = 10;
@@ -39,9 +42,16 @@ const FIELDS: &[(i64, Option<&str>, &str, &str)] = &[
 ];
 
 type Row = Map<String, Value>;
+/// As [`FIELDS`].
+type Field = (i64, Option<String>, String, String);
 
 /// The account's memory.
 pub struct FakeAmoCrm {
+    /// Fields that were made since.
+    made: Vec<Field>,
+    events: Vec<Row>,
+    demands_field: bool,
+    lacks_right: bool,
     contacts: Vec<Row>,
     notes: Vec<Row>,
     owners: Vec<String>,
@@ -64,13 +74,21 @@ pub struct Quirks {
     pub forgetful: bool,
     /// 400 names no row.
     pub nameless: bool,
-    /// Notes cannot be filtered by their ids: the filter is read and ignored.
+    /// Notes and contacts cannot be filtered by their ids: the filter is read and ignored.
     pub no_filter_by_id: bool,
+    /// Of two merged contacts the survivor's fields alone are kept, empty or not.
+    pub merge_forgets: bool,
+    /// The integration's owner is no administrator: no fields are made, and no events are read.
+    pub no_admin: bool,
 }
 
 impl Default for FakeAmoCrm {
     fn default() -> Self {
         Self {
+            made: Vec::new(),
+            events: Vec::new(),
+            demands_field: false,
+            lacks_right: false,
             contacts: Vec::new(),
             notes: Vec::new(),
             owners: Vec::new(),
@@ -184,11 +202,6 @@ impl FakeAmoCrm {
         self.contacts.iter().position(|row| row["id"] == id)
     }
 
-    fn fields(asked: &Asked) -> Answer {
-        let rows = FIELDS.iter().map(|(id, code, kind, name)| json!({ "id": id, "code": code, "type": kind, "name": name, "entity_type": "contacts" }));
-        listed(asked, "custom_fields", rows.map(|row| row.as_object().cloned().unwrap()).collect())
-    }
-
     fn people(&self, asked: &Asked, id: Option<&str>) -> Answer {
         let rows: Vec<Row> = (1i64..)
             .zip(&self.owners)
@@ -237,14 +250,11 @@ impl FakeCrm for FakeAmoCrm {
             }
             ("GET", ["users"]) => self.people(asked, None),
             ("GET", ["users", id]) => self.people(asked, Some(id)),
-            ("GET", ["contacts", "custom_fields"]) => Self::fields(asked),
-            ("GET", ["contacts", "custom_fields", id]) => match FIELDS.iter().find(|field| Some(field.0) == number(id))
-            {
-                Some((id, code, kind, name)) => {
-                    Answer::json(200, &json!({ "id": id, "code": code, "type": kind, "name": name }))
-                }
-                None => not_found(),
-            },
+            (_, ["contacts", "custom_fields", rest @ ..]) => self.custom_fields(rest.first().copied(), asked),
+            ("GET", ["events"]) => self.list_events(asked),
+            ("POST" | "PATCH", ["contacts", .., "notes"]) if self.lacks_right => {
+                problem(403, "Forbidden", "Access denied", None)
+            }
             ("GET", ["contacts"]) => listed(asked, "contacts", self.search(asked)),
             ("POST" | "PATCH", ["contacts"]) => self.write_contacts(asked, now),
             ("GET", ["contacts", "notes"]) => self.list_notes(None, asked),
@@ -258,7 +268,7 @@ impl FakeCrm for FakeAmoCrm {
                 ("GET", Some(at), []) => Answer::json(200, &Value::Object(self.contacts[at].clone())),
                 ("PATCH", Some(at), []) => {
                     let change = asked.json().unwrap_or_default();
-                    let faults = Self::faults(&change, "");
+                    let faults = self.faults(&change, "");
                     if !faults.is_empty() {
                         return problem(400, "Bad Request", "Request validation failed", Some(faults.into()));
                     }
@@ -323,76 +333,44 @@ impl FakeCrm for FakeAmoCrm {
     }
 
     fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
-        let mut contact = self.contact(id).unwrap();
-        change(&mut contact);
-        let mut values = Vec::new();
-        let birthday =
-            contact.birthday.parse::<jiff::civil::Date>().ok().map(|date| {
-                date.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(3))).unwrap().timestamp().as_second()
-            });
-        for (field, value) in [
-            (11, json!(contact.phone)),
-            (12, json!(contact.email)),
-            (9001, json!(contact.external_id)),
-            (9002, json!(contact.patronymic)),
-            (9003, json!(contact.tier)),
-            (9004, json!(contact.offer)),
-            (9005, birthday.map_or_else(|| json!(""), Value::from)),
-            (9006, json!(contact.visits.to_string())),
-            (9007, json!(contact.notes)),
-        ] {
-            let given = if value == "" { Value::Null } else { json!([{ "value": value }]) };
-            values.push(json!({ "field_id": field, "values": given }));
-        }
-        let owner = match self.owners.iter().position(|name| *name == contact.owner) {
-            _ if contact.owner.is_empty() => 0,
-            Some(at) => at + 1,
-            None => {
-                self.owners.push(contact.owner.clone());
-                self.owners.len()
-            }
-        };
-        let at = self.at(id).unwrap();
-        let kept = std::mem::take(&mut self.quirks.forgetful);
-        self.put(
-            at,
-            &json!({ "first_name": contact.given, "last_name": contact.family, "responsible_user_id": owner, "custom_fields_values": values }),
-            now,
-        );
-        self.quirks.forgetful = kept;
+        self.edit(id, change, now);
     }
 
     fn contact(&self, id: &str) -> Option<FakeContact> {
-        let row = &self.contacts[self.at(id)?];
-        let value = |field: i64| {
-            let fields = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
-            fields
-                .iter()
-                .find(|own| own["field_id"] == field)
-                .map(|own| own["values"][0]["value"].clone())
-                .unwrap_or_default()
-        };
-        let text = |field: i64| value(field).as_str().unwrap_or_default().to_owned();
-        let birthday = value(9005).as_i64().map(|at| Timestamp::from_second(at + 3 * 3600).unwrap());
-        let owner = row["responsible_user_id"].as_u64().unwrap_or(0) as usize;
-        Some(FakeContact {
-            external_id: text(9001),
-            given: row["first_name"].as_str().unwrap_or_default().to_owned(),
-            patronymic: text(9002),
-            family: row["last_name"].as_str().unwrap_or_default().to_owned(),
-            phone: text(11),
-            email: text(12),
-            tier: text(9003),
-            owner: owner.checked_sub(1).and_then(|at| self.owners.get(at)).cloned().unwrap_or_default(),
-            notes: text(9007),
-            offer: text(9004),
-            birthday: birthday.map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()).unwrap_or_default(),
-            visits: text(9006).parse().unwrap_or(0),
-        })
+        self.card(id)
+    }
+
+    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+        let ids = self.contacts.iter().filter(|row| row["first_name"] != RETIRED).map(|row| row["id"].to_string());
+        ids.filter_map(|id| Some((id.clone(), self.card(&id)?))).collect()
+    }
+
+    fn bin_contact(&mut self, id: &str, now: Timestamp) {
+        self.lose(id, "contact_deleted", &json!([]), now);
+    }
+
+    fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+        self.merge(loser, survivor, now);
+    }
+
+    fn demand_field(&mut self, on: bool) {
+        self.demands_field = on;
+    }
+
+    fn take_right(&mut self, taken: bool) {
+        self.lacks_right = taken;
+    }
+
+    fn told(&self, id: &str) -> snova::crm::Told {
+        self.told_of(id)
+    }
+
+    fn told_config(&mut self) -> String {
+        self.fields_of_told()
     }
 
     fn contacts(&self) -> usize {
-        self.contacts.len()
+        self.all_contacts().len()
     }
 
     fn heartbeats(&self) -> usize {

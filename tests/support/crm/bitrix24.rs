@@ -5,6 +5,7 @@
 
 mod items;
 mod methods;
+mod office;
 mod php;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ const CLIENT: &str = "local.6f2a";
 const SECRET: &str = "b24-client-secret-0d4e";
 const FIRST_REFRESH: &str = "b24-refresh-first";
 const CONTACTS: i64 = 3;
+const DEALS: i64 = 2;
 const VISITS: i64 = 1046;
 const BOXES: i64 = 1050;
 /// The bucket's size, and what leaves it in a second.
@@ -44,6 +46,10 @@ pub struct Quirks {
     pub no_users: bool,
     /// The login may not read single comments.
     pub no_comments: bool,
+    /// Of two merged contacts the survivor's ids alone are kept, empty or not.
+    pub merge_forgets: bool,
+    /// The login is no administrator's, and has not the scope of fields: it makes none.
+    pub no_admin: bool,
 }
 
 /// The portal's memory.
@@ -91,6 +97,11 @@ impl FakeBitrix24 {
     pub fn claim(&mut self, contact: &str, now: Timestamp) {
         let fields = json!({ "originatorId": "1C", "originId": "00-000017" });
         self.items.change(CONTACTS, &contact.into(), &fields, self.quirks, now).unwrap();
+    }
+
+    /// New elements lose whose they are, as if their contacts went at that moment.
+    pub fn drop_clients(&mut self, on: bool) {
+        self.items.drops_clients = on;
     }
 
     fn exchange(&mut self, asked: &Asked) -> Answer {
@@ -153,7 +164,8 @@ impl FakeBitrix24 {
                 Err((403, "insufficient_scope", "The request requires higher privileges than provided".to_owned()))
             }
             "user.get" => {
-                let wanted = number(&given["ID"]).or_else(|| number(&given["FILTER"]["ID"]));
+                // An ID beside the filter is passed over, and everybody comes.
+                let wanted = number(&given["FILTER"]["ID"]);
                 let row = |(id, name): (i64, &String)| json!({ "ID": id.to_string(), "NAME": name, "LAST_NAME": "" });
                 let rows = (1i64..).zip(&self.owners).filter(|(id, _)| wanted.is_none_or(|wanted| wanted == *id));
                 plain(rows.map(row).collect())
@@ -170,6 +182,24 @@ impl FakeBitrix24 {
             "crm.item.update" => {
                 let row = self.items.change(type_id, &given["id"], &given["fields"], self.quirks, now)?;
                 plain(json!({ "item": row }))
+            }
+            "crm.contact.userfield.add" | "userfieldconfig.add" if self.quirks.no_admin => {
+                let code = if method.starts_with("crm") { "ACCESS_DENIED" } else { "insufficient_scope" };
+                Err((403, code, "The request requires higher privileges than provided".to_owned()))
+            }
+            "crm.contact.userfield.add" => {
+                let fields = &given["fields"];
+                self.items
+                    .make_field(CONTACTS, &text(&fields["FIELD_NAME"]), &text(&fields["USER_TYPE_ID"]))
+                    .and_then(plain)
+            }
+            "userfieldconfig.add" => {
+                let field = &given["field"];
+                if text(&given["moduleId"]) != "crm" || text(&field["entityId"]) != "CRM_5" {
+                    return Err((400, "BX_INVALID_VALUE", "Неверный объект".to_owned()));
+                }
+                let made = self.items.make_field(VISITS, &text(&field["fieldName"]), &text(&field["userTypeId"]))?;
+                plain(json!({ "field": { "id": made } }))
             }
             "crm.item.delete" => self.items.delete(type_id, &given["id"]).and_then(|()| plain(json!([]))),
             "crm.item.list" => {
@@ -301,56 +331,40 @@ impl FakeCrm for FakeBitrix24 {
     }
 
     fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
-        let mut contact = self.contact(id).unwrap();
-        change(&mut contact);
-        fn place(words: &mut Vec<String>, word: &str) -> usize {
-            words.iter().position(|own| own == word).unwrap_or_else(|| {
-                words.push(word.to_owned());
-                words.len() - 1
-            })
-        }
-        let owner = if contact.owner.is_empty() { 1 } else { place(&mut self.owners, &contact.owner) + 1 };
-        let tier = if contact.tier.is_empty() {
-            Value::Null
-        } else {
-            (place(&mut self.items.tiers, &contact.tier) + 80).into()
-        };
-        let reached = [("PHONE", &contact.phone), ("EMAIL", &contact.email)];
-        let reached = reached.into_iter().filter(|(_, value)| !value.is_empty());
-        let fm: Value =
-            reached.map(|(kind, value)| json!({ "typeId": kind, "valueType": "WORK", "value": value })).collect();
-        let originator = if contact.external_id.is_empty() { "" } else { "snova" };
-        let fields = json!({
-            "name": contact.given, "secondName": contact.patronymic, "lastName": contact.family, "fm": fm, "originatorId": originator,
-            "originId": contact.external_id, "ufCrmTier": tier, "assignedById": owner, "comments": contact.notes, "ufCrmOffer": contact.offer,
-            "birthdate": contact.birthday, "ufCrmVisits": contact.visits,
-        });
-        self.items.change(CONTACTS, &id.into(), &fields, self.quirks, now).unwrap();
+        self.edit(id, change, now);
     }
 
     fn contact(&self, id: &str) -> Option<FakeContact> {
-        let row = self.items.get(CONTACTS, &id.into()).ok()?;
-        let own = |name: &str| text(&row[name]);
-        let reached =
-            |kind: &str| many(&row["fm"]).iter().find(|own| own["typeId"] == kind).map(|own| text(&own["value"]));
-        let word = |words: &[String], at: Option<i64>| {
-            at.and_then(|at| words.get(usize::try_from(at).ok()?)).cloned().unwrap_or_default()
-        };
-        let owner = row["assignedById"].as_i64().filter(|id| *id > 1).map(|id| id - 1);
-        Some(FakeContact {
-            external_id: if own("ufCrmSnova").is_empty() { own("originId") } else { own("ufCrmSnova") },
-            given: own("name"),
-            patronymic: own("secondName"),
-            family: own("lastName"),
-            phone: reached("PHONE").unwrap_or_default(),
-            email: reached("EMAIL").unwrap_or_default(),
-            tier: word(&self.items.tiers, row["ufCrmTier"].as_i64().map(|id| id - 80)),
-            owner: word(&self.owners, owner),
-            notes: own("comments"),
-            offer: own("ufCrmOffer"),
-            birthday: own("birthdate").chars().take(10).collect(),
-            visits: number(&row["ufCrmVisits"]).unwrap_or(0) as u32,
-        })
+        self.card(id)
+    }
+
+    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+        let ids = self.items.tables.get(&CONTACTS).into_iter().flatten().map(|row| text(&row["id"]));
+        ids.filter_map(|id| Some((id.clone(), self.card(&id)?))).collect()
+    }
+
+    fn bin_contact(&mut self, id: &str, _now: Timestamp) {
+        self.items.delete(CONTACTS, &id.into()).unwrap();
+    }
+
+    fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+        self.merge(loser, survivor, now);
+    }
+
+    fn demand_field(&mut self, on: bool) {
+        self.items.demands_field = on;
+    }
+
+    fn take_right(&mut self, taken: bool) {
+        self.items.lacks_right = taken;
+    }
+
+    fn told(&self, id: &str) -> snova::crm::Told {
+        self.told_of(id)
+    }
+
+    fn told_config(&mut self) -> String {
+        self.fields_of_told()
     }
 
     fn contacts(&self) -> usize {

@@ -16,7 +16,7 @@ use snova::crm::{Heartbeat, Secrets, SystemTimer, Timer, Tools};
 use snova::customer::{Consent, ConsentMethod, CustomerId, HowKnown, Identifier, PersonName, Purpose, VisitId};
 use snova::face::CounterId;
 use snova::store::{Ask, FILE_NAME, NewCustomer, Store, StoreConfig, VisitRecord};
-use snova::sync::{Courier, CourierParts, StoreSecrets, company_key};
+use snova::sync::{COMPANY_KEY, Company, Courier, CourierParts, StoreSecrets};
 use snova::telemetry::Metrics;
 use snova::vault::Seal;
 use snova::vendors::Configured;
@@ -29,7 +29,7 @@ pub struct Road {
     pub dir: tempfile::TempDir,
     pub clock: Arc<SimulatedClock>,
     pub store: Arc<Store>,
-    pub server: FakeServer,
+    pub server: Arc<FakeServer>,
     pub settings: Configured,
     pub courier: Courier,
 }
@@ -45,11 +45,25 @@ impl Road {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(SimulatedClock::starting_at(START.parse().unwrap()));
         let store = Arc::new(open_store(dir.path()));
-        let server = FakeServer::start(crm, Arc::clone(&clock) as Arc<dyn Clock>).await;
+        let server = Arc::new(FakeServer::start(crm, Arc::clone(&clock) as Arc<dyn Clock>).await);
         for (name, value) in server.crm.lock().unwrap().secrets() {
             store.set_secret(name, &value).unwrap();
         }
         let settings = settings_of(&server, change);
+        let courier = courier(&store, &clock, &settings);
+        Self { dir, clock, store, server, settings, courier }
+    }
+
+    /// The box of another store of the company, with nobody enrolled, at the same CRM and on the same clock.
+    pub fn beside(other: &Self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (clock, server) = (Arc::clone(&other.clock), Arc::clone(&other.server));
+        let store = Arc::new(open_store(dir.path()));
+        for (name, value) in server.crm.lock().unwrap().secrets() {
+            store.set_secret(name, &value).unwrap();
+        }
+        store.set_secret(COMPANY_KEY, &Company::of(&other.store).unwrap().key.in_hex()).unwrap();
+        let settings = other.settings.clone();
         let courier = courier(&store, &clock, &settings);
         Self { dir, clock, store, server, settings, courier }
     }
@@ -91,7 +105,15 @@ impl Road {
 
     /// Somebody enrolled by phone, who agreed that the CRM hears of visits.
     pub fn enrol(&self, given: &str, phone: &str) -> CustomerId {
-        enrol(&self.store, &*self.clock, given, phone)
+        enrol(&self.store, &*self.clock, PersonName::given(given), phone)
+    }
+
+    /// The same, under a name in full: "Мария Павловна Муж".
+    pub fn enrol_named(&self, name: &str, phone: &str) -> CustomerId {
+        let mut parts = name.split(' ').map(str::to_owned);
+        let name = PersonName::given(&parts.next().unwrap());
+        let name = PersonName { patronymic: parts.next(), family: parts.next(), ..name };
+        enrol(&self.store, &*self.clock, name, phone)
     }
 
     /// Somebody enrolled whom the CRM knows by their phone, typed as people type.
@@ -194,11 +216,11 @@ impl Drop for Road {
 }
 
 /// See [`Road::enrol`].
-pub fn enrol(store: &Store, clock: &dyn Clock, given: &str, phone: &str) -> CustomerId {
+pub fn enrol(store: &Store, clock: &dyn Clock, name: PersonName, phone: &str) -> CustomerId {
     let id = CustomerId(clock.mint());
     let customer = NewCustomer {
         id,
-        name: PersonName::given(given),
+        name,
         language: None,
         tier: None,
         note: None,
@@ -221,7 +243,7 @@ pub fn regular(store: &Store, server: &FakeServer, clock: &dyn Clock, number: u3
     let phone = format!("8 (912) 000-{:02}-{:02}", number / 100 % 100, number % 100);
     let contact = FakeContact::named(&format!("Имя{number}"), "Петрович", "Соколов", &phone);
     server.crm.lock().unwrap().add_contact(contact, clock.wall().at);
-    enrol(store, clock, &format!("Имя{number}"), &phone)
+    enrol(store, clock, PersonName::given(&format!("Имя{number}")), &phone)
 }
 
 /// See [`Road::visit`].
@@ -276,7 +298,6 @@ fn parts(
         connector: settings.open(&tools).unwrap().expect("a CRM is configured"),
         beacon: settings.open_beacon(&tools).unwrap(),
         settings: settings.common.clone(),
-        company: company_key(store).unwrap(),
         clock,
         server_clock: tools.server_clock,
         time_zone: TimeZone::UTC,

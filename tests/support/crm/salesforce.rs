@@ -1,7 +1,9 @@
-//! A Salesforce org: OAuth, objects with external ids, collections, SOQL as far as clients use it, and its refusals.
+//! A Salesforce org: OAuth, objects with external ids, collections, SOQL as far as clients use it, its bin and its refusals.
 //!
 //! After developer.salesforce.com's REST guide and what simple-salesforce expects.
 
+mod bulk;
+mod people;
 mod rows;
 mod soql;
 
@@ -10,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use rows::{SCHEMA, columns, key_of, shown};
+use bulk::{fault, outcome};
+use rows::{SCHEMA, VISIT, is_deleted, key_of, length, shown};
 
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
@@ -30,14 +33,29 @@ pub struct FakeSalesforce {
     next_id: u64,
     /// Queries that were cut into pages: what is left of each.
     cursors: BTreeMap<String, Vec<Value>>,
+    /// Fields that were made beside those of the schema.
+    made: Vec<Made>,
+    /// The user may make fields.
+    pub customizes: bool,
+    /// A duplicate rule stands in the way of every new contact.
+    pub duplicate_rule: bool,
+    demands: bool,
+    no_right: bool,
+}
+
+/// A field that somebody made: nobody sees it before it is granted.
+struct Made {
+    object: String,
+    name: String,
+    granted: bool,
 }
 
 fn error(status: u16, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!([{ "message": message, "errorCode": code }]))
 }
 
-fn fault(code: &str, field: &str) -> Answer {
-    Answer::json(400, &json!([{ "message": "value not acceptable", "errorCode": code, "fields": [field] }]))
+fn not_found() -> Answer {
+    error(404, "NOT_FOUND", "The requested resource does not exist")
 }
 
 fn base64(text: &str) -> String {
@@ -84,82 +102,52 @@ impl FakeSalesforce {
         )
     }
 
-    fn collections(&mut self, object: &str, field: &str, asked: &Asked, now: Timestamp) -> Answer {
-        let Some(body) = asked.json() else { return error(400, "JSON_PARSER_ERROR", "unexpected character") };
-        let rows = body["records"].as_array().cloned().unwrap_or_default();
-        if rows.len() > 200 {
-            return error(
-                400,
-                "EXCEEDED_ID_LIMIT",
-                "record limit reached. cannot submit more than 200 records into this call",
-            );
-        }
-        if key_of(object) != Some(field) {
-            return error(400, "INVALID_FIELD", "field is not an external id");
-        }
-        let mut seen = BTreeSet::new();
-        let results = rows.iter().map(|row| {
-            let mut values = row.as_object().cloned().unwrap_or_default();
-            let key = values.remove(field).and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default();
-            if !seen.insert(key.clone()) {
-                return json!({ "success": false, "errors": [{ "statusCode": "DUPLICATE_VALUE", "message": "Duplicate external id specified", "fields": [field] }] });
-            }
-            match self.upsert(object, field, &key, &values, now) {
-                Ok((id, created)) => json!({ "id": id, "success": true, "errors": [], "created": created }),
-                Err((code, named)) => json!({ "success": false, "errors": [{ "statusCode": code, "message": "value not acceptable", "fields": [named] }] }),
-            }
-        });
-        let results: Vec<Value> = results.collect();
-        Answer::json(200, &json!(results))
-    }
-
     /// `/sobjects/{object}/{id}` and `/sobjects/{object}/{field}/{value}`.
     fn row(&mut self, object: &str, rest: &[&str], asked: &Asked, now: Timestamp) -> Answer {
         let (field, value) = match rest {
             [id] => ("Id", *id),
             [field, value] => (*field, *value),
-            _ => return error(404, "NOT_FOUND", "The requested resource does not exist"),
+            _ => return not_found(),
         };
-        if columns(object).is_none() {
-            return error(404, "NOT_FOUND", "The requested resource does not exist");
+        if self.columns(object).is_none() {
+            return not_found();
         }
-        let at = self.rows(object).iter().position(|row| row.get(field).and_then(Value::as_str) == Some(value));
+        let is_it = |row: &Row| row.get(field).and_then(Value::as_str) == Some(value);
+        let at = self.rows(object).iter().position(|row| is_it(row) && (field == "Id" || !is_deleted(row)));
+        if at.is_some_and(|at| is_deleted(&self.rows(object)[at])) {
+            return error(404, "ENTITY_IS_DELETED", "entity is deleted");
+        }
         match (&*asked.method, at) {
             ("GET", Some(at)) => {
                 let row = &self.rows(object)[at];
-                let own = columns(object).unwrap().into_iter().chain(["Id", "IsDeleted", "SystemModstamp"]);
+                let own = self.columns(object).unwrap().into_iter().chain(["Id", "IsDeleted", "SystemModstamp"]);
                 let mut view: Row = own.map(|name| (name.to_owned(), shown(name, row.get(name)))).collect();
                 let url = format!("/services/data/{VERSION}/sobjects/{object}/{}", row["Id"].as_str().unwrap());
                 view.insert("attributes".to_owned(), json!({ "type": object, "url": url }));
                 Answer::json(200, &Value::Object(view))
             }
             ("DELETE", Some(at)) => {
-                self.tables.get_mut(object).unwrap().remove(at);
-                Answer::empty(204)
+                let id = self.rows(object)[at]["Id"].as_str().unwrap().to_owned();
+                self.bin(object, &id, now).map_or_else(|refusal| fault(&refusal), |_| Answer::empty(204))
             }
             ("PATCH", _) => {
                 let values = asked.json().and_then(|body| body.as_object().cloned()).unwrap_or_default();
-                if at.is_none() && (field == "Id" || asked.param("updateOnly") == Some("true")) {
-                    return error(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible");
-                }
                 if let (Some(index), "Id") = (at, field) {
-                    return match self.update(object, index, &values, now) {
-                        Ok(_) => Answer::empty(204),
-                        Err((code, named)) => fault(code, &named),
-                    };
+                    let done = self.update(object, index, &values, now);
+                    return done.map_or_else(|refusal| fault(&refusal), |_| Answer::empty(204));
                 }
-                if key_of(object) != Some(field) {
+                if key_of(object) != Some(field) || (at.is_none() && asked.param("updateOnly") == Some("true")) {
                     return error(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible");
                 }
                 match self.upsert(object, field, value, &values, now) {
                     Ok((id, created)) => {
                         let status = if created { 201 } else { 200 };
-                        Answer::json(status, &json!({ "id": id, "success": true, "errors": [], "created": created }))
+                        Answer::json(status, &outcome(Ok((id, created))))
                     }
-                    Err((code, named)) => fault(code, &named),
+                    Err(refusal) => fault(&refusal),
                 }
             }
-            (_, None) => error(404, "NOT_FOUND", "The requested resource does not exist"),
+            (_, None) => not_found(),
             _ => error(405, "METHOD_NOT_ALLOWED", "HTTP Method not allowed"),
         }
     }
@@ -170,33 +158,45 @@ impl FakeSalesforce {
         Answer::json(200, &json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": all }))
     }
 
-    fn describe(object: &str) -> Answer {
-        let Some(names) = columns(object) else {
-            return error(404, "NOT_FOUND", "The requested resource does not exist");
-        };
+    fn describe(&self, object: &str) -> Answer {
+        let Some(names) = self.columns(object) else { return not_found() };
         let key = key_of(object);
         let field = |name: &str| {
             let is_key = key == Some(name);
-            json!({ "name": name, "updateable": true, "createable": true, "externalId": is_key, "unique": is_key, "type": "string" })
+            json!({
+                "name": name, "updateable": true, "createable": true, "externalId": is_key, "unique": is_key,
+                "type": "string", "length": length(name),
+            })
         };
         let fields: Vec<Value> = names.into_iter().map(field).collect();
+        let may = object != VISIT || !self.no_right;
         Answer::json(
             200,
-            &json!({ "name": object, "createable": true, "updateable": true, "queryable": true, "fields": fields }),
+            &json!({ "name": object, "createable": may, "updateable": may, "queryable": true, "fields": fields }),
         )
     }
 
-    fn query(&mut self, soql: &str) -> Answer {
+    /// `all` shows what lies in the bin too.
+    fn query(&mut self, soql: &str, all: bool) -> Answer {
         let Some(query) = soql::parse(soql) else { return error(400, "MALFORMED_QUERY", "unexpected token") };
-        if columns(&query.object).is_none() {
+        let Some(mut known) = self.columns(&query.object) else {
             return error(400, "INVALID_TYPE", "sObject type is not supported");
-        }
-        let known = columns(&query.object).unwrap();
-        let standard = ["Id", "SystemModstamp", "IsDeleted", "Owner.Name"];
-        if query.fields.iter().any(|field| !known.contains(&field.as_str()) && !standard.contains(&field.as_str())) {
+        };
+        known.extend(["Id", "SystemModstamp", "IsDeleted", "Owner.Name"]);
+        let mut asked: Vec<&str> = query.fields.iter().map(String::as_str).collect();
+        if asked.iter().any(|field| !known.contains(field)) {
             return error(400, "INVALID_FIELD", "No such column");
         }
-        let mut rows: Vec<Row> = self.rows(&query.object).iter().filter(|row| query.matches(row)).cloned().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        if asked.len() < query.fields.len() {
+            return error(400, "MALFORMED_QUERY", "duplicate field selected");
+        }
+        if query.misnames_ids() {
+            return error(400, "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field");
+        }
+        let is_asked = |row: &&Row| query.matches(row) && (all || !is_deleted(row));
+        let mut rows: Vec<Row> = self.rows(&query.object).iter().filter(is_asked).cloned().collect();
         rows.sort_by_key(|row| {
             let stamp = if query.by_stamp {
                 row["SystemModstamp"].as_str().unwrap_or_default().to_owned()
@@ -252,11 +252,12 @@ impl FakeCrm for FakeSalesforce {
         }
         let prefix = format!("/services/data/{VERSION}/");
         let Some(path) = asked.path.strip_prefix(&prefix) else {
-            return error(404, "NOT_FOUND", "The requested resource does not exist");
+            return not_found();
         };
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
         let answer = match parts.as_slice() {
-            ["query"] => self.query(asked.param("q").unwrap_or_default()),
+            ["query"] => self.query(asked.param("q").unwrap_or_default(), false),
+            ["queryAll"] => self.query(asked.param("q").unwrap_or_default(), true),
             ["query", cursor] => match self.cursors.remove(*cursor) {
                 Some(rest) => {
                     let total = rest.len();
@@ -268,20 +269,23 @@ impl FakeCrm for FakeSalesforce {
             ["composite", "sobjects", object, field] if asked.method == "PATCH" => {
                 self.collections(object, field, asked, now)
             }
+            ["composite", "sobjects"] if asked.method == "PATCH" => self.changes(asked, now),
+            ["composite", "sobjects"] if asked.method == "DELETE" => self.deletions(asked, now),
+            ["tooling", "sobjects", "CustomField"] if asked.method == "POST" => self.make_field(asked),
             ["sobjects"] => Self::describe_all(),
-            ["sobjects", object, "describe"] => Self::describe(object),
+            ["sobjects", object, "describe"] => self.describe(object),
             ["sobjects", object] if asked.method == "POST" => {
                 let values = asked.json().and_then(|body| body.as_object().cloned()).unwrap_or_default();
-                if columns(object).is_none() {
-                    return error(404, "NOT_FOUND", "The requested resource does not exist");
+                if self.columns(object).is_none() {
+                    return not_found();
                 }
                 match self.insert(object, &values, now) {
                     Ok(id) => Answer::json(201, &json!({ "id": id, "success": true, "errors": [] })),
-                    Err((code, named)) => fault(code, &named),
+                    Err(refusal) => fault(&refusal),
                 }
             }
             ["sobjects", object, rest @ ..] => self.row(object, rest, asked, now),
-            _ => error(404, "NOT_FOUND", "The requested resource does not exist"),
+            _ => not_found(),
         };
         answer.with("Sforce-Limit-Info", "api-usage=113/15000")
     }
@@ -303,70 +307,56 @@ impl FakeCrm for FakeSalesforce {
     }
 
     fn visits(&self) -> Vec<FakeVisit> {
-        let visit = |row: &Row| FakeVisit {
-            key: row["Visit_UID__c"].as_str().unwrap_or_default().to_owned(),
-            contact: row.get("Contact__c").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            opened_at: row.get("At__c").and_then(Value::as_str).and_then(|at| at.parse().ok()),
-            void: row.get("Void__c") == Some(&json!(true)),
-            erased: false,
-        };
-        self.rows("Store_Visit__c").iter().map(visit).collect()
+        self.visit_rows()
     }
 
     fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String {
         let id = self.fresh_id("003");
-        let mut row = Row::new();
-        row.insert("Id".to_owned(), id.clone().into());
-        row.insert("IsDeleted".to_owned(), false.into());
-        self.tables.entry("Contact".to_owned()).or_default().push(row);
-        self.change_contact(&id, &|there| *there = contact.clone(), now);
+        let row = json!({ "Id": id, "IsDeleted": false });
+        self.tables.entry("Contact".to_owned()).or_default().push(row.as_object().cloned().unwrap());
+        self.change(&id, &|there| *there = contact.clone(), now);
         id
     }
 
     fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
-        let mut contact = self.contact(id).unwrap();
-        change(&mut contact);
-        let row = self.tables.get_mut("Contact").unwrap().iter_mut().find(|row| row["Id"] == id).unwrap();
-        for (name, value) in [
-            ("Snova_Customer__c", contact.external_id),
-            ("FirstName", contact.given),
-            ("MiddleName", contact.patronymic),
-            ("LastName", contact.family),
-            ("MobilePhone", contact.phone),
-            ("Email", contact.email),
-            ("Loyalty_Tier__c", contact.tier),
-            ("OwnerName", contact.owner),
-            ("Description", contact.notes),
-            ("Offer__c", contact.offer),
-            ("Birthdate", contact.birthday),
-        ] {
-            row.insert(name.to_owned(), if value.is_empty() { Value::Null } else { value.into() });
-        }
-        row.insert("Visits__c".to_owned(), contact.visits.into());
-        row.insert("SystemModstamp".to_owned(), json!(now.to_string()));
+        self.change(id, change, now);
     }
 
     fn contact(&self, id: &str) -> Option<FakeContact> {
-        let row = self.rows("Contact").iter().find(|row| row["Id"] == id)?;
-        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(FakeContact {
-            external_id: text("Snova_Customer__c"),
-            given: text("FirstName"),
-            patronymic: text("MiddleName"),
-            family: text("LastName"),
-            phone: text("MobilePhone"),
-            email: text("Email"),
-            tier: text("Loyalty_Tier__c"),
-            owner: text("OwnerName"),
-            notes: text("Description"),
-            offer: text("Offer__c"),
-            birthday: text("Birthdate"),
-            visits: row.get("Visits__c").and_then(Value::as_u64).unwrap_or(0) as u32,
-        })
+        self.live("Contact").find(|row| row["Id"] == id).map(people::person)
     }
 
     fn contacts(&self) -> usize {
-        self.rows("Contact").len()
+        self.live("Contact").count()
+    }
+
+    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+        let both = |row: &Row| (row["Id"].as_str().unwrap().to_owned(), people::person(row));
+        self.live("Contact").map(both).collect()
+    }
+
+    fn bin_contact(&mut self, id: &str, now: Timestamp) {
+        self.bin("Contact", id, now).unwrap();
+    }
+
+    fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+        self.merge(loser, survivor, now);
+    }
+
+    fn demand_field(&mut self, on: bool) {
+        self.demands = on;
+    }
+
+    fn take_right(&mut self, taken: bool) {
+        self.no_right = taken;
+    }
+
+    fn told(&self, id: &str) -> snova::crm::Told {
+        people::told(self.rows("Contact").iter().find(|row| row["Id"] == id).unwrap())
+    }
+
+    fn told_config(&mut self) -> String {
+        self.fields_of_all()
     }
 
     fn heartbeats(&self) -> usize {

@@ -41,6 +41,9 @@ pub struct FakeReceiver {
     /// In the order in which they came.
     order: Vec<String>,
     contacts: BTreeMap<String, FakeContact>,
+    /// A field of visits that nobody sends is wanted.
+    demands: bool,
+    no_right: bool,
 }
 
 /// As a receiver would compute it.
@@ -77,8 +80,8 @@ impl FakeReceiver {
         }
         let key = event["key"].as_str().filter(|key| !key.is_empty()).ok_or("bad_key")?.to_owned();
         let is_whole = match kind {
-            "visit" => {
-                is_uuid(&event["key"])
+            "visit" | "amendment" => {
+                is_uuid(&event[if kind == "visit" { "key" } else { "visit" }])
                     && is_uuid(&event["customer"])
                     && is_time(&event["opened_at"])
                     && is_time(&event["closed_at"])
@@ -99,6 +102,9 @@ impl FakeReceiver {
         }
         if event["counter"] == POISON_TILL {
             return Err("bad_counter");
+        }
+        if kind == "visit" && self.demands {
+            return Err("missing_field");
         }
         if !self.taken.contains_key(&key) {
             self.order.push(key.clone());
@@ -145,6 +151,9 @@ impl FakeCrm for FakeReceiver {
         }
         if let Some(code) = Self::refusal(asked, now).filter(|_| self.manner != Manner::Careless) {
             return reply(401, &json!({ "code": code, "message": "who are you, Иван?" }));
+        }
+        if self.no_right {
+            return reply(403, &json!({ "code": "no_right" }));
         }
         if asked.body.len() > MOST_BYTES {
             return Answer::html(413, "<h1>Request Entity Too Large</h1>");
@@ -215,6 +224,35 @@ impl FakeCrm for FakeReceiver {
 
     fn contacts(&self) -> usize {
         self.contacts.len()
+    }
+
+    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+        self.contacts.clone().into_iter().collect()
+    }
+
+    fn bin_contact(&mut self, id: &str, _now: Timestamp) {
+        self.contacts.remove(id);
+    }
+
+    fn merge_contacts(&mut self, loser: &str, _survivor: &str, _now: Timestamp) {
+        self.contacts.remove(loser);
+    }
+
+    fn demand_field(&mut self, on: bool) {
+        self.demands = on;
+    }
+
+    fn take_right(&mut self, taken: bool) {
+        self.no_right = taken;
+    }
+
+    /// There are no contacts on this road, and no fields.
+    fn told(&self, _id: &str) -> snova::crm::Told {
+        snova::crm::Told::default()
+    }
+
+    fn told_config(&mut self) -> String {
+        String::new()
     }
 
     fn heartbeats(&self) -> usize {

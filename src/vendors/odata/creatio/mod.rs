@@ -1,46 +1,37 @@
-//! Creatio by OData 4: a visit is an activity whose primary key is the visit's own, so that there can be one only.
+//! Creatio: a visit is an activity whose primary key is the visit's own.
 //!
-//! Reading its answers is `wire`'s, logging in `login`'s, looking at the site `probe`'s, and what `record` does about
-//! rows in doubt `visits`'s. Creatio may report a failure after the row was written, and may save an activity without
-//! its contact and call that a success: what is not seen in the answer is looked up.
+//! What it shares with Dynamics is `odata`'s, logging in `login`'s, following changes `changes`'s, looking at the site
+//! `probe`'s. A row's own column and a filter's path to it differ: `ContactId` is written, `Contact/Id` is asked for.
 
+mod changes;
 mod login;
 mod probe;
-mod visits;
-mod wire;
+pub mod settings;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::login::Session;
+use super::login::Session;
+use super::rows::Words;
+use super::wire::{self, Answer, Doing, Part};
+use super::{Dialect, OData};
 use crate::crm::named::named_id;
 use crate::crm::{
-    Changes, Contact, ContactFields, ContactId, Creation, CrmConnector, CrmSettings, Failure, Finding, Forgotten,
-    Heartbeat, Http, Manners, NewContact, RecordFields, RecordId, Reply, Request, Seek, SentVisit, Standing, Told,
-    ToldFields, Tools, VisitRecord, phone_spellings,
+    Changes, ContactFields, CrmSettings, Failure, Finding, Heartbeat, Http, RecordFields, Reply, Request, ToldFields,
+    Tools, VisitRecord,
 };
-use crate::customer::Country;
 use crate::i18n::Language;
 
 /// The secrets of the login: which of them is needed is the configuration's choice.
 pub const SECRETS: &[&str] = &["crm/creatio/client-secret", "crm/creatio/password"];
 
-/// Creatio publishes no limit; five a second leave the site's people room.
-const INTERVAL: Duration = Duration::from_millis(200);
-/// Requests of one `$batch`. A hundred are allowed; each runs the site's own processes and all must be done in one
-/// request's time.
-const BATCH: usize = 20;
-/// Rows that are asked for by id in one address: IIS takes some two thousand characters.
-const IDS: usize = 20;
-/// The most of a filter, encoded, for the same reason.
-const FILTER_CHARS: usize = 1500;
-/// Contacts of one page of changes.
-const PAGE: usize = 500;
-/// How far a look for changes reaches back: a row's stamp is older than the moment in which others see it.
-const OVERLAP: Duration = Duration::from_secs(120);
+const JSON: &str = "application/json; charset=utf-8; IEEE754Compatible=true";
+/// As the vendor's pages show it for the parts of a batch; a strict server refuses it with 406.
+const VERBOSE: &str = "application/json;odata=verbose";
+const PLAIN: &str = "application/json";
 
 /// `[crm.creatio]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,13 +86,12 @@ impl Default for VisitSettings {
 }
 
 /// The connector.
-pub struct Creatio {
+pub type Creatio = OData<Site>;
+
+/// What is Creatio's alone.
+pub struct Site {
     settings: Settings,
-    country: Option<Country>,
-    language: Language,
-    http: Http,
-    tools: Tools,
-    session: Option<Session>,
+    words: Words,
     kinds: Option<Kinds>,
     /// Whether this box's own row is known to be there.
     has_device: bool,
@@ -117,319 +107,225 @@ struct Kinds {
 
 impl Creatio {
     pub fn new(settings: &Settings, common: &CrmSettings, tools: &Tools) -> Result<Self, Failure> {
-        let http = Http::new(&common.http, tools, INTERVAL)?;
-        Ok(Self {
-            settings: settings.clone(),
-            country: common.country,
-            language: common.language,
-            http,
-            tools: tools.clone(),
-            session: None,
-            kinds: None,
-            has_device: false,
-        })
+        let words = Words {
+            vendor: "Creatio",
+            section: "creatio",
+            root: "/odata",
+            // IIS takes some two thousand characters of an address.
+            filter_chars: 1500,
+            shows_rows: true,
+            contacts: "Contact",
+            contact_id: "Id",
+            given: "GivenName",
+            family: "Surname",
+            full_name: Some("Name"),
+            phones: &["MobilePhone", "Phone", "HomePhone"],
+            emails: &["Email"],
+            more: &["OwnerId", "ModifiedOn"],
+            expand: &["Owner($select=Name)"],
+            visits: "Activity".to_owned(),
+            visit_id: "Id".to_owned(),
+            visit_contact: "ContactId".to_owned(),
+            visit_of: "Contact/Id".to_owned(),
+            visit_at: "StartDate".to_owned(),
+            visit_state: "StatusId".to_owned(),
+            marked_in: Some("Notes"),
+            fields: settings.fields.clone(),
+            phone_e164: settings.phone_e164.clone(),
+            told: settings.told.clone(),
+            record: settings.record.clone(),
+            // A date is a time there, at midnight.
+            day: |day| format!("{day}T00:00:00Z"),
+        };
+        Self::open(Site { settings: settings.clone(), words, kinds: None, has_device: false }, common, tools)
+    }
+}
+
+impl Site {
+    /// By the site's lists, or, as long as they were not asked, by the configuration.
+    fn kinds(&self) -> Kinds {
+        let own = |text: &str| text.parse().unwrap_or(Uuid::nil());
+        let visit = &self.settings.visit;
+        let configured = || Kinds {
+            category: own(&visit.category),
+            finished: own(&visit.finished),
+            cancelled: own(&visit.cancelled),
+        };
+        self.kinds.unwrap_or_else(configured)
+    }
+}
+
+/// The id of what the configuration gives by id or name, in one of the site's lists.
+fn listed(rows: &[Value], wanted: &str, key: &str) -> Result<Uuid, Failure> {
+    let by_id = wanted.parse::<Uuid>().ok();
+    let is_it = |row: &&Value| match by_id {
+        Some(wanted) => wire::id(row, "Id") == Some(wanted),
+        None => row["Name"].as_str().is_some_and(|name| name.trim().to_lowercase() == wanted.to_lowercase()),
+    };
+    let found = rows.iter().find(is_it).and_then(|row| wire::id(row, "Id"));
+    found.ok_or_else(|| {
+        Failure::blocked(
+            format!("Creatio's list has no such entry as {key} in [crm.creatio.visit] names; give its id or name"),
+            None,
+        )
+    })
+}
+
+#[async_trait]
+impl Dialect for Site {
+    fn words(&self) -> &Words {
+        &self.words
     }
 
-    /// Where the entity sets are.
     fn base(&self) -> String {
         format!("{}{}/odata", self.settings.url, if self.settings.net_framework { "/0" } else { "" })
     }
 
-    fn external_id(&self) -> Result<String, Failure> {
-        let field = self.settings.fields.external_id.clone();
-        field.ok_or_else(|| Failure::blocked("external_id in [crm.creatio.fields] is empty; name the column", None))
+    async fn log_in(&self, http: &mut Http, tools: &Tools) -> Result<Session, Failure> {
+        login::log_in(http, &self.settings, tools).await
     }
 
-    /// Sends what `build` makes of the address of the entity sets; logs in anew where the session has ended.
-    async fn call(&mut self, build: impl Fn(&str) -> Request + Send + Sync) -> Result<Reply, Failure> {
-        let base = self.base();
-        for first in [true, false] {
-            let now = self.tools.clock.monotonic();
-            let session = match self.session.take().filter(|session| session.is_fresh(now)) {
-                Some(session) => session,
-                None => login::log_in(&mut self.http, &self.settings, &self.tools).await?,
+    /// A refusal, a way to the login page, or that page itself.
+    fn is_lost(reply: &Reply) -> bool {
+        matches!(reply.status, 401 | 300..=399) || (reply.is_success() && reply.is_html())
+    }
+
+    fn headed(request: Request) -> Request {
+        request.header("accept", "application/json")
+    }
+
+    fn reading(request: Request) -> Request {
+        request
+    }
+
+    fn batch(base: &str, parts: &[Part], plain: bool) -> Request {
+        let kind = if plain { PLAIN } else { VERBOSE };
+        let part = |(number, part): (usize, &Part)| {
+            let (method, url) = match part.doing {
+                Doing::Create | Doing::Put => ("POST", part.set.clone()),
+                Doing::Update => ("PATCH", part.row()),
+                Doing::Delete => ("DELETE", part.row()),
             };
-            let session = self.session.insert(session);
-            let reply = self.http.send(&session.sign(wire::headed(build(&base)))).await?;
-            session.follow(&reply);
-            if !login::is_lost(&reply) {
-                return Ok(reply);
+            let mut body = part.body.clone();
+            if part.doing == Doing::Create {
+                body["Id"] = part.key.as_str().into();
             }
-            self.session = None;
-            if !first && reply.is_success() {
-                return Err(Failure::transient("Creatio sent a page instead of an answer; nothing is taken from it"));
+            let mut all = json!({
+                "id": number.to_string(), "method": method, "url": url, "headers": { "Content-Type": kind, "Accept": kind },
+            });
+            if !body.is_null() {
+                all["body"] = body;
             }
-        }
-        Err(Failure::auth(
-            "Creatio accepted the login and then refused the session; check the user's rights and net_framework",
-        ))
-    }
-
-    /// The rows of an entity set, a page of them.
-    async fn rows(&mut self, set: &str, options: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
-        let build = |base: &str| {
-            options
-                .iter()
-                .fold(Request::get(format!("{base}/{set}")), |request, (name, value)| request.query(name, value))
+            all
         };
-        let reply = self.call(build).await?;
-        wire::rows(&reply, &*self.tools.clock)
+        let requests: Vec<Value> = parts.iter().enumerate().map(part).collect();
+        // Without the preference Creatio stops at the first row that it refuses.
+        let request = Request::post(format!("{base}/$batch")).header("prefer", "continue-on-error");
+        request.body(JSON, json!({ "requests": requests }).to_string())
     }
 
-    /// The rows with these ids, as far as they are there. Asking for a set by a filter, an empty answer means that a
-    /// row is missing; asking for one row, 404 could as well mean that the set is.
-    async fn rows_by_id(&mut self, set: &str, ids: &[Uuid], select: &str) -> Result<Vec<Value>, Failure> {
-        let mut all = Vec::new();
-        for some in ids.chunks(IDS) {
-            let wanted: Vec<String> = some.iter().map(|id| format!("Id eq {id}")).collect();
-            all.extend(self.rows(set, &[("$filter", &wanted.join(" or ")), ("$select", select)]).await?);
-        }
-        Ok(all)
+    fn answers(reply: &Reply, wanted: usize) -> Result<Vec<Option<Answer>>, Failure> {
+        let Value::Array(answers) = reply.json()?["responses"].take() else {
+            return Err(Failure::transient("Creatio's answer does not say what became of each request"));
+        };
+        let one = |mut answer: Value| {
+            let status = answer["status"].as_u64().and_then(|status| u16::try_from(status).ok())?;
+            let mut body = answer["body"].take();
+            // Some versions send a body that is JSON as a text.
+            if let Some(inner) = body.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+                body = inner;
+            }
+            Some((answer["id"].as_str()?.parse().ok()?, Answer { status, body }))
+        };
+        let mut all: BTreeMap<usize, Answer> = answers.into_iter().filter_map(one).collect();
+        Ok((0..wanted).map(|number| all.remove(&number)).collect())
     }
 
-    /// Changes one row; one that is not there stays away. Whether it is done is the caller's to look up where it
-    /// matters.
-    async fn patch(&mut self, set: &str, id: Uuid, change: &Value) -> Result<(), Failure> {
-        let reply = self.call(|base| wire::json_body(Request::patch(format!("{base}/{set}({id})")), change)).await?;
-        wire::done(&reply, &*self.tools.clock)
-    }
-
-    /// The ids of category and statuses, asked for once.
-    async fn kinds(&mut self) -> Result<Kinds, Failure> {
-        if let Some(kinds) = self.kinds {
-            return Ok(kinds);
+    async fn ready(site: &mut Creatio) -> Result<(), Failure> {
+        if site.own.kinds.is_some() {
+            return Ok(());
         }
         let options = [("$select", "Id,Name"), ("$top", "500")];
-        let categories = self.rows("ActivityCategory", &options).await?;
-        let statuses = self.rows("ActivityStatus", &options).await?;
-        let visit = &self.settings.visit;
-        let kinds = Kinds {
-            category: wire::listed(&categories, &visit.category, "category")?,
-            finished: wire::listed(&statuses, &visit.finished, "finished")?,
-            cancelled: wire::listed(&statuses, &visit.cancelled, "cancelled")?,
-        };
-        self.kinds = Some(kinds);
-        Ok(kinds)
-    }
-
-    /// Contacts for which one of the conditions holds.
-    async fn contacts(&mut self, any: &[String], most: &str) -> Result<Vec<Contact>, Failure> {
-        let (select, expand) = wire::contact_columns(&self.settings);
-        let mut found: Vec<Contact> = Vec::new();
-        for filter in wire::filters(any, FILTER_CHARS) {
-            let options = [("$filter", &*filter), ("$select", &select), ("$expand", &expand), ("$top", most)];
-            for row in self.rows("Contact", &options).await? {
-                if let Some(contact) = wire::contact(&row, &self.settings)
-                    && found.iter().all(|other| other.id != contact.id)
-                {
-                    found.push(contact);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Writes the external id and sees whether it stuck.
-    async fn set_external_id(&mut self, contact: Uuid, value: &str) -> Result<bool, Failure> {
-        let field = self.external_id()?;
-        let done = self.patch("Contact", contact, &json!({ field.as_str(): value })).await;
-        let rows = self.rows_by_id("Contact", &[contact], &format!("Id,{field}")).await?;
-        match rows.first() {
-            None => Ok(false),
-            Some(row) if row[&field].as_str().unwrap_or_default() == value => Ok(true),
-            Some(_) => {
-                done?;
-                Err(Failure::blocked("Creatio did not keep the external id; run `snova crm probe`", None))
-            }
-        }
-    }
-}
-
-/// An id of the CRM's as what it must be.
-fn guid(id: &str) -> Option<Uuid> {
-    id.parse().ok().filter(|id: &Uuid| !id.is_nil())
-}
-
-#[async_trait]
-impl CrmConnector for Creatio {
-    fn manners(&self) -> Manners {
-        Manners {
-            keyed: true,
-            batch: BATCH,
-            keyed_contacts: true,
-            settle: Duration::ZERO,
-            needs_contact: true,
-            mark_chars: 255,
-        }
-    }
-
-    async fn record(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-        visits::record(self, visits).await
-    }
-
-    async fn reconcile(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
-        let keys: Vec<Uuid> = visits.iter().map(|visit| visit.key).collect();
-        let rows = self.rows_by_id("Activity", &keys, "Id").await?;
-        let there = |key: &Uuid| rows.iter().any(|row| wire::id(row, "Id") == Some(*key));
-        Ok(keys.iter().map(|key| there(key).then(|| RecordId(key.to_string()))).collect())
-    }
-
-    async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        let cancelled = self.kinds().await?.cancelled;
-        let done = self.patch("Activity", visit.key, &json!({ "StatusId": cancelled })).await;
-        // What Creatio answers for a row that is not there is unverified, and it may save nothing with success.
-        let rows = self.rows_by_id("Activity", &[visit.key], "Id,StatusId").await?;
-        match rows.first() {
-            None => Ok(()),
-            Some(row) if wire::id(row, "StatusId") == Some(cancelled) => Ok(()),
-            Some(_) => {
-                done?;
-                Err(Failure::blocked("Creatio did not keep the activity's status; run `snova crm probe`", None))
-            }
-        }
-    }
-
-    async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        let keys: Vec<Uuid> = gone.visits.iter().map(|visit| visit.key).collect();
-        for some in keys.chunks(BATCH) {
-            let reply = self.call(|base| wire::deletions(base, some)).await?;
-            let refused = wire::first_refusal(&reply, &*self.tools.clock)?;
-            if !self.rows_by_id("Activity", some, "Id").await?.is_empty() {
-                return Err(refused.unwrap_or_else(|| {
-                    Failure::blocked("Creatio did not delete activities; give the user that right", None)
-                }));
-            }
-        }
+        let categories = site.rows("ActivityCategory", &options).await?;
+        let statuses = site.rows("ActivityStatus", &options).await?;
+        let visit = &site.own.settings.visit;
+        site.own.kinds = Some(Kinds {
+            category: listed(&categories, &visit.category, "category")?,
+            finished: listed(&statuses, &visit.finished, "finished")?,
+            cancelled: listed(&statuses, &visit.cancelled, "cancelled")?,
+        });
         Ok(())
     }
 
-    async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {
-        let any: Vec<String> = match sought {
-            Seek::Mark(customer) => {
-                vec![format!("{} eq {}", self.external_id()?, wire::quoted(&customer.to_string()))]
-            }
-            Seek::Phone(phone) => {
-                let normalised = self.settings.phone_e164.iter().map(|field| (field.as_str(), phone.clone()));
-                let spelt = phone_spellings(phone)
-                    .into_iter()
-                    .flat_map(|text| ["MobilePhone", "Phone", "HomePhone"].map(|field| (field, text.clone())));
-                normalised.chain(spelt).map(|(field, text)| format!("{field} eq {}", wire::quoted(&text))).collect()
-            }
-            Seek::Email(email) => vec![format!("Email eq {}", wire::quoted(email))],
-        };
-        let found = self.contacts(&any, "20").await?;
-        Ok(found.into_iter().filter(|contact| sought.is_met_by(contact, self.country)).collect())
+    fn texts(&self, visit: &VisitRecord, language: Language) -> Value {
+        json!({ "Title": visit.title(language), "Notes": visit.text(language) })
     }
 
-    async fn write_mark(&mut self, contact: &ContactId, text: &str) -> Result<(), Failure> {
-        let gone = || Failure::contact_gone("the contact is not in Creatio any more");
-        let id = guid(&contact.0).ok_or_else(gone)?;
-        if self.set_external_id(id, text).await? { Ok(()) } else { Err(gone()) }
+    fn frame(&self, visit: &VisitRecord) -> Value {
+        let kinds = self.kinds();
+        json!({
+            "StartDate": wire::time(visit.opened_at.at),
+            "DueDate": wire::time(visit.closed_at.at.max(visit.opened_at.at)),
+            "ActivityCategoryId": kinds.category,
+            "StatusId": kinds.finished,
+        })
     }
 
-    async fn create(&mut self, new: &NewContact) -> Result<Creation, Failure> {
-        let field = self.external_id()?;
-        let id = new.key;
-        let row = wire::new_contact(new, id, &self.settings, &field);
-        let reply = self.call(|base| wire::json_body(Request::post(format!("{base}/Contact")), &row)).await?;
-        let failure = wire::failure(&reply, &*self.tools.clock);
-        let there = self.rows_by_id("Contact", &[id], &format!("Id,{field}")).await?;
-        match there.first() {
-            Some(row) if row[&field] == new.mark.as_str() => {}
-            Some(_) => {
-                self.set_external_id(id, &new.mark).await?;
-            }
-            None => {
-                return Err(failure.unwrap_or_else(|| {
-                    Failure::transient("Creatio says that it created the contact, and does not have it")
-                }));
-            }
-        }
-        Ok(Creation::Made(ContactId(id.to_string())))
+    fn contact(&self, contact: &str) -> (String, Value) {
+        ("ContactId".to_owned(), contact.into())
     }
 
-    async fn contact(&mut self, id: &ContactId) -> Result<Option<Contact>, Failure> {
-        let Some(id) = guid(&id.0) else { return Ok(None) };
-        Ok(self.contacts(&[format!("Id eq {id}")], "1").await?.into_iter().next())
+    fn owner(&self, contact: &Value) -> Option<(String, Value)> {
+        let owner = self.settings.visit.owner.or_else(|| wire::id(contact, "OwnerId"))?;
+        Some(("OwnerId".to_owned(), owner.to_string().into()))
     }
 
-    async fn changed(&mut self, cursor: &str) -> Result<Changes, Failure> {
-        let Some(mut at) = wire::Place::read(cursor) else {
-            let now = wire::Place { since: self.tools.clock.wall().at, skip: 0, within: false };
-            return Ok(Changes { cursor: now.to_string(), ..Changes::default() });
-        };
-        let from = if at.within { at.since } else { at.since.checked_sub(OVERLAP).unwrap_or(at.since) };
-        let (select, expand) = wire::contact_columns(&self.settings);
-        let (filter, skip, top) =
-            (format!("ModifiedOn ge {}", wire::time(from)), at.skip.to_string(), PAGE.to_string());
-        let options = [
-            ("$filter", &*filter),
-            ("$orderby", "ModifiedOn,Id"),
-            ("$top", &*top),
-            ("$skip", &*skip),
-            ("$select", &*select),
-            ("$expand", &*expand),
-        ];
-        let rows = self.rows("Contact", &options).await?;
-        let more = rows.len() >= PAGE;
-        at.advance(from, &rows, more);
-        let contacts = rows.iter().filter_map(|row| wire::contact(row, &self.settings)).collect();
-        Ok(Changes { contacts, cursor: at.to_string(), more })
+    fn voiding(&self) -> Value {
+        json!({ "StatusId": self.kinds().cancelled })
     }
 
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    fn is_void(&self, row: &Value) -> bool {
+        wire::id(row, "StatusId") == Some(self.kinds().cancelled)
     }
 
-    async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn changed(site: &mut Creatio, cursor: &str) -> Result<Changes, Failure> {
+        changes::changed(site, cursor).await
     }
 
-    async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn prepare(site: &mut Creatio) -> Vec<Finding> {
+        probe::prepare(site).await
     }
 
-    async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn probe(site: &mut Creatio) -> Vec<Finding> {
+        probe::probe(site).await
     }
 
-    async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
-    }
-
-    async fn probe(&mut self) -> Vec<Finding> {
-        probe::probe(self).await
-    }
-
-    async fn heartbeat(&mut self, beat: &Heartbeat) -> Result<bool, Failure> {
-        if self.settings.device_object.is_empty() {
+    async fn heartbeat(site: &mut Creatio, beat: &Heartbeat) -> Result<bool, Failure> {
+        if site.own.settings.device_object.is_empty() {
             return Ok(false);
         }
-        let object = self.settings.device_object.clone();
+        let object = site.own.settings.device_object.clone();
         let id = named_id("creatio device", &beat.device);
-        if !self.has_device {
-            self.has_device = !self.rows_by_id(&object, &[id], "Id").await?.is_empty();
+        if !site.own.has_device {
+            site.own.has_device = !site.rows_by_id(&object, "Id", &[id], "Id").await?.is_empty();
         }
-        let mut row = wire::sign_of_life(beat);
-        if self.has_device {
-            self.has_device = false;
-            self.patch(&object, id, &row).await?;
-        } else {
-            row["Id"] = id.to_string().into();
-            let reply = self.call(|base| wire::json_body(Request::post(format!("{base}/{object}")), &row)).await?;
-            wire::done(&reply, &*self.tools.clock)?;
-        }
-        self.has_device = true;
+        let doing = if site.own.has_device { Doing::Update } else { Doing::Create };
+        site.own.has_device = false;
+        site.write(Part::new(doing, &object, id, sign_of_life(beat))).await?;
+        site.own.has_device = true;
         Ok(true)
     }
+}
 
-    fn preview(&self, visits: &[VisitRecord]) -> Vec<String> {
-        let kinds = self.kinds.unwrap_or_else(|| {
-            let own = |text: &str| text.parse().unwrap_or(Uuid::nil());
-            let visit = &self.settings.visit;
-            Kinds { category: own(&visit.category), finished: own(&visit.finished), cancelled: own(&visit.cancelled) }
-        });
-        let base = self.base();
-        visits.chunks(BATCH).map(|batch| visits::batch(self, &base, batch, kinds).in_words()).collect()
-    }
+fn sign_of_life(beat: &Heartbeat) -> Value {
+    let blind: Vec<&str> = beat.cameras.iter().filter(|(_, sees)| !sees).map(|(name, _)| &**name).collect();
+    json!({
+        "UsrName": beat.device,
+        "UsrVersion": beat.version,
+        "UsrSeenAt": wire::time(beat.at.at),
+        "UsrOutboxDepth": beat.outbox_depth,
+        "UsrOutboxAgeS": beat.outbox_oldest.map_or(0, |age| age.as_secs()),
+        "UsrOutboxDead": beat.outbox_dead,
+        "UsrCamerasLost": blind.join(", "),
+    })
 }

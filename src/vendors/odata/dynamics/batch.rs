@@ -1,91 +1,43 @@
 //! Batches of the Dataverse Web API: several requests in one multipart body, and their answers in order.
-//!
-//! What an answer means is `wire`'s.
 
 use serde_json::Value;
 
-use super::wire;
+use super::ROOT;
 use crate::crm::{Failure, Reply, Request};
+use crate::vendors::odata::wire::{Answer, Doing, Part};
 
 /// JSON has no line that begins like this: within its texts a line's end is written as `\n`.
 const BOUNDARY: &str = "batch_snova";
 const KIND: &str = "multipart/mixed;boundary=batch_snova";
 
-/// One request of a batch.
-pub(super) struct Part {
-    method: &'static str,
-    /// Below the API's root: "tasks(…)".
-    row: String,
-    condition: Option<&'static str>,
-    body: Option<Value>,
-}
-
-impl Part {
-    pub(super) fn new(method: &'static str, row: String) -> Self {
-        Self { method, row, condition: None, body: None }
-    }
-
-    /// Creates the row, and is refused where it is there already.
-    pub(super) fn create(row: String, body: Value) -> Self {
-        Self { method: "PATCH", row, condition: Some("If-None-Match: *"), body: Some(body) }
-    }
-
-    /// Changes the row, and is refused where it is not there.
-    pub(super) fn update(row: String, body: Value) -> Self {
-        Self { method: "PATCH", row, condition: Some("If-Match: *"), body: Some(body) }
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!(
-            "--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n{} {}/{} HTTP/1.1\r\n",
-            self.method,
-            wire::ROOT,
-            self.row
-        );
-        for line in
-            self.condition.into_iter().chain(self.body.as_ref().map(|_| "Content-Type: application/json; type=entry"))
-        {
-            text.push_str(line);
-            text.push_str("\r\n");
-        }
-        text.push_str("\r\n");
-        if let Some(body) = &self.body {
-            text.push_str(&body.to_string());
-        }
-        text.push_str("\r\n");
-        text
-    }
+fn text(part: &Part, plain: bool) -> String {
+    let (method, condition) = match part.doing {
+        Doing::Create => ("PATCH", "If-None-Match: *\r\n"),
+        Doing::Update => ("PATCH", "If-Match: *\r\n"),
+        Doing::Put => ("PATCH", ""),
+        Doing::Delete => ("DELETE", ""),
+    };
+    let (kind, body) = match (&part.body, plain) {
+        (Value::Null, _) => ("", String::new()),
+        (body, false) => ("Content-Type: application/json; type=entry\r\n", body.to_string()),
+        (body, true) => ("Content-Type: application/json\r\n", body.to_string()),
+    };
+    format!(
+        "--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n\
+         {method} {ROOT}/{} HTTP/1.1\r\n{condition}{kind}\r\n{body}\r\n",
+        part.row()
+    )
 }
 
 /// The whole batch. Without the preference the first refusal ends it, and those behind it are not come to.
-pub(super) fn request(base: &str, parts: &[Part]) -> Request {
-    let mut body: String = parts.iter().map(Part::text).collect();
+pub(super) fn request(base: &str, parts: &[Part], plain: bool) -> Request {
+    let mut body: String = parts.iter().map(|part| text(part, plain)).collect();
     body.push_str(&format!("--{BOUNDARY}--\r\n"));
     Request::post(format!("{base}/$batch")).header("prefer", "odata.continue-on-error").body(KIND, body)
 }
 
-/// What one request was answered.
-pub(super) struct Answer {
-    pub status: u16,
-    body: Value,
-}
-
-impl Answer {
-    pub(super) fn is_absent(&self) -> bool {
-        wire::says_absent(self.status, &self.body)
-    }
-
-    pub(super) fn failure(&self) -> Option<Failure> {
-        wire::refusal(self.status, &self.body).or_else(|| match self.status {
-            200..=299 => None,
-            429 | 500..=599 => Some(Failure::transient(format!("Dynamics failed at this row (HTTP {})", self.status))),
-            status => Some(Failure::poison(format!("Dynamics refused the row (HTTP {status})"))),
-        })
-    }
-}
-
 /// The answers in the order of the requests. Fewer or more than those say nothing about any.
-pub(super) fn answers(reply: &Reply, wanted: usize) -> Result<Vec<Answer>, Failure> {
+pub(super) fn answers(reply: &Reply, wanted: usize) -> Result<Vec<Option<Answer>>, Failure> {
     let unclear = || Failure::transient("Dynamics's answer does not say what became of each request");
     let kind = reply.header("content-type").unwrap_or_default();
     let boundary = kind.split(';').find_map(|part| part.trim().strip_prefix("boundary=")).ok_or_else(unclear)?;
@@ -93,7 +45,7 @@ pub(super) fn answers(reply: &Reply, wanted: usize) -> Result<Vec<Answer>, Failu
     let line = format!("--{}", boundary.trim_matches('"'));
     // What comes before the first line and behind the last one is not part of it; without the last, it is half.
     let (inner, _) = text.split_once(&format!("{line}--")).ok_or_else(unclear)?;
-    let answers: Option<Vec<Answer>> = inner.split(&*line).skip(1).map(answer).collect();
+    let answers: Option<Vec<Option<Answer>>> = inner.split(&*line).skip(1).map(|part| answer(part).map(Some)).collect();
     answers.filter(|answers| answers.len() == wanted).ok_or_else(unclear)
 }
 

@@ -1,36 +1,44 @@
 //! Microsoft Dynamics 365 by the Dataverse Web API: a visit is a task, or a row of a custom table, whose primary key is
-//! the visit's own and which may only be created, so that there can be one only.
+//! the visit's own and which may only be created.
 //!
-//! Reading its answers is `wire`'s, the multipart form of batches `batch`'s, recording `visits`'s, following changes
-//! `changes`'s, looking at the environment `probe`'s.
+//! What it shares with Creatio is `odata`'s, the multipart form of batches `batch`'s, following changes `changes`'s, the
+//! environment's description of itself `probe`'s and `definitions`'s.
 
 mod batch;
 mod changes;
+mod definitions;
 mod probe;
-mod visits;
-mod wire;
-
-use std::time::Duration;
+pub mod settings;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use self::batch::Part;
+use super::login::{Session, client_credentials, secret};
+use super::rows::Words;
+use super::wire::{self, Answer, Doing, Part};
+use super::{Dialect, OData};
 use crate::crm::{
-    Changes, Contact, ContactFields, ContactId, Creation, CrmConnector, CrmSettings, Failure, FailureClass, Finding,
-    Forgotten, Heartbeat, Http, Manners, NewContact, RecordFields, RecordId, Reply, Request, Seek, SentVisit, Standing,
-    Token, Told, ToldFields, Tools, VisitRecord, phone_spellings, quoted_path,
+    Changes, ContactFields, CrmSettings, Failure, Finding, Heartbeat, Http, RecordFields, Reply, Request, ToldFields,
+    Tools, VisitRecord, quoted_path,
 };
-use crate::customer::Country;
 use crate::i18n::Language;
 
 /// The secrets of the login.
 pub const SECRETS: &[&str] = &["crm/dynamics/client-secret"];
 
-/// 6000 requests in five minutes are allowed to a user; five a second are a quarter of that.
-const INTERVAL: Duration = Duration::from_millis(200);
-/// Requests of one `$batch`. A thousand are allowed; Microsoft advises to begin small, for the time that one may take.
-const BATCH: usize = 20;
+/// Of the API, below the environment's address.
+const ROOT: &str = "/api/data/v9.2";
+/// Values come with how they are shown, lookups with the table that they lead to.
+const ANNOTATED: &str =
+    "odata.include-annotations=\"OData.Community.Display.V1.FormattedValue,Microsoft.Dynamics.CRM.lookuplogicalname\"";
+/// By which tasks of Snova are told from others in a view.
+const CATEGORY: &str = "Snova";
+/// Open, with the reason Not Started.
+const OPEN: (i64, i64) = (0, 2);
+/// Completed, with the reason Completed.
+const COMPLETED: (i64, i64) = (1, 5);
+/// Canceled, with the reason Canceled.
+const CANCELLED: (i64, i64) = (2, 6);
 
 /// `[crm.dynamics]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,263 +102,204 @@ impl VisitTable {
 }
 
 /// The connector.
-pub struct Dynamics {
+pub type Dynamics = OData<Org>;
+
+/// What is Dynamics's alone.
+pub struct Org {
     settings: Settings,
-    country: Option<Country>,
-    language: Language,
-    http: Http,
-    tools: Tools,
-    token: Option<Token>,
+    words: Words,
 }
 
 impl Dynamics {
     pub fn new(settings: &Settings, common: &CrmSettings, tools: &Tools) -> Result<Self, Failure> {
-        let http = Http::new(&common.http, tools, INTERVAL)?;
-        Ok(Self {
-            settings: settings.clone(),
-            country: common.country,
-            language: common.language,
-            http,
-            tools: tools.clone(),
-            token: None,
-        })
+        let task = |name: &str| name.to_owned();
+        let table = settings.visit.as_ref();
+        let contact = table.map_or_else(
+            || task("_regardingobjectid_value"),
+            |table| format!("_{}_value", table.contact.to_lowercase()),
+        );
+        let words = Words {
+            vendor: "Dynamics",
+            section: "dynamics",
+            root: ROOT,
+            filter_chars: 20_000,
+            shows_rows: false,
+            contacts: "contacts",
+            contact_id: "contactid",
+            given: "firstname",
+            family: "lastname",
+            full_name: None,
+            phones: &["mobilephone", "telephone1", "telephone2"],
+            emails: &["emailaddress1", "emailaddress2"],
+            more: &["_ownerid_value", "_masterid_value", "statecode", "modifiedon"],
+            expand: &[],
+            visits: table.map_or_else(|| task("tasks"), |table| table.table.clone()),
+            visit_id: table.map_or_else(|| task("activityid"), |table| table.id.clone()),
+            visit_contact: contact.clone(),
+            visit_of: contact,
+            visit_at: table.map_or_else(|| task("scheduledstart"), |table| table.at.clone()),
+            visit_state: table.map_or_else(|| task("statecode"), |table| format!("{},{}", table.void, table.counter)),
+            marked_in: table.is_none().then_some("description"),
+            fields: settings.fields.clone(),
+            phone_e164: None,
+            told: settings.told.clone(),
+            record: settings.record.clone(),
+            day: |day| day.to_string(),
+        };
+        Self::open(Org { settings: settings.clone(), words }, common, tools)
     }
+}
 
-    fn external_id(&self) -> Result<String, Failure> {
-        let field = self.settings.fields.external_id.clone();
-        field.ok_or_else(|| Failure::blocked("external_id in [crm.dynamics.fields] is empty; name the column", None))
-    }
-
-    async fn log_in(&mut self) -> Result<Token, Failure> {
-        let secret = self.tools.secrets.secret(SECRETS[0]).map_err(Failure::auth)?.ok_or_else(|| {
-            Failure::auth(format!("no client secret is kept; give it with `snova crm secret {}`", SECRETS[0]))
-        })?;
-        let scope = format!("{}/.default", self.settings.url);
-        let fields = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &*self.settings.client_id),
-            ("client_secret", &*secret),
-            ("scope", &*scope),
-        ];
-        let tenant = quoted_path(&self.settings.tenant);
-        let request = Request::post(format!("{}/{tenant}/oauth2/v2.0/token", self.settings.login_url)).form(&fields);
-        let reply = self.http.send(&request).await?;
-        wire::login(&reply, &*self.tools.clock)
-    }
-
-    /// Sends what `build` makes of the address of the API; logs in anew where the token is refused.
-    async fn call(&mut self, build: impl Fn(&str) -> Request + Send + Sync) -> Result<Reply, Failure> {
-        let base = format!("{}{}", self.settings.url, wire::ROOT);
-        for _ in [true, false] {
-            let now = self.tools.clock.monotonic();
-            let token = match self.token.take().filter(|token| token.is_fresh(now)) {
-                Some(token) => token,
-                None => self.log_in().await?,
-            };
-            let request = wire::headed(build(&base)).bearer(&token.value);
-            self.token = Some(token);
-            let reply = self.http.send(&request).await?;
-            if reply.status != 401 {
-                return Ok(reply);
-            }
-            self.token = None;
-        }
-        Err(Failure::auth(
-            "Microsoft gave a token and Dynamics refuses it; add the app as an application user of the environment, with a role",
-        ))
-    }
-
-    /// Sends parts and answers for each, in their order.
-    async fn send(&mut self, parts: Vec<Part>) -> Result<Vec<batch::Answer>, Failure> {
-        let reply = self.call(|base| batch::request(base, &parts)).await?;
-        if let Some(failure) = wire::failure(&reply, &*self.tools.clock) {
-            return Err(failure);
-        }
-        let answers = batch::answers(&reply, parts.len())?;
-        if answers.iter().any(|answer| answer.status == 429) {
-            self.http.slow_down();
-        }
-        Ok(answers)
-    }
-
-    /// Rows of one page; sets of few rows only.
-    async fn rows(&mut self, set: &str, filter: &str, select: &str) -> Result<Vec<Value>, Failure> {
-        let reply = self
-            .call(|base| {
-                wire::read(Request::get(format!("{base}/{set}")), "").query("$filter", filter).query("$select", select)
-            })
-            .await?;
-        wire::rows(&reply, &*self.tools.clock)
-    }
-
-    /// Changes a row that is there; `false` when it is not.
-    async fn update(&mut self, row: &str, change: &Value) -> Result<bool, Failure> {
-        let build = |base: &str| wire::write(Request::patch(format!("{base}/{row}")).header("if-match", "*"), change);
-        let reply = self.call(build).await?;
-        if wire::is_absent(&reply) {
-            return Ok(false);
-        }
-        wire::done(&reply, &*self.tools.clock).map(|()| true)
-    }
-
-    /// The contacts that a filter finds.
-    async fn contacts(&mut self, filter: &str) -> Result<Vec<Contact>, Failure> {
-        let select = wire::contact_columns(&self.settings.fields);
-        let rows = self.rows("contacts", filter, &select).await?;
-        Ok(rows.iter().filter_map(|row| wire::contact(row, &self.settings.fields)).collect())
-    }
+fn state((state, reason): (i64, i64)) -> Value {
+    json!({ "statecode": state, "statuscode": reason })
 }
 
 #[async_trait]
-impl CrmConnector for Dynamics {
-    fn manners(&self) -> Manners {
-        Manners {
-            keyed: true,
-            batch: BATCH,
-            keyed_contacts: true,
-            settle: Duration::ZERO,
-            needs_contact: true,
-            mark_chars: 255,
+impl Dialect for Org {
+    fn words(&self) -> &Words {
+        &self.words
+    }
+
+    fn base(&self) -> String {
+        format!("{}{ROOT}", self.settings.url)
+    }
+
+    async fn log_in(&self, http: &mut Http, tools: &Tools) -> Result<Session, Failure> {
+        let secret = secret(tools, "Dynamics", SECRETS[0])?;
+        let scope = format!("{}/.default", self.settings.url);
+        let fields = [("client_id", &*self.settings.client_id), ("client_secret", &*secret), ("scope", &*scope)];
+        let url = format!("{}/{}/oauth2/v2.0/token", self.settings.login_url, quoted_path(&self.settings.tenant));
+        let said = (
+            "Microsoft",
+            "Microsoft refused the login; check tenant, client_id and the client secret, which ends after two years at most",
+            "there is no login at login_url, or no such tenant; check both",
+        );
+        client_credentials(http, tools, &url, &fields, said).await
+    }
+
+    fn is_lost(reply: &Reply) -> bool {
+        reply.status == 401
+    }
+
+    fn headed(request: Request) -> Request {
+        request.header("accept", "application/json").header("OData-MaxVersion", "4.0").header("OData-Version", "4.0")
+    }
+
+    /// What is cached on the way is not wanted.
+    fn reading(request: Request) -> Request {
+        request
+            .header("if-none-match", "null")
+            .header("prefer", format!("odata.maxpagesize={},{ANNOTATED}", super::PAGE))
+    }
+
+    fn batch(base: &str, parts: &[Part], plain: bool) -> Request {
+        batch::request(base, parts, plain)
+    }
+
+    fn answers(reply: &Reply, wanted: usize) -> Result<Vec<Option<Answer>>, Failure> {
+        batch::answers(reply, wanted)
+    }
+
+    fn texts(&self, visit: &VisitRecord, language: Language) -> Value {
+        let title = visit.title(language);
+        match &self.settings.visit {
+            None => json!({ "subject": title, "description": visit.text(language) }),
+            Some(table) => json!({
+                table.name.as_str(): title,
+                table.counter.as_str(): format!("{} / {}", visit.shop, visit.counter),
+                table.how.as_str(): visit.how.as_str(),
+            }),
         }
     }
 
-    async fn record(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-        visits::record(self, visits).await
-    }
-
-    async fn reconcile(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
-        let keys: Vec<_> = visits.iter().map(|visit| visit.key).collect();
-        let there = visits::there(self, &keys).await?;
-        Ok(keys.iter().map(|key| there.contains_key(key).then(|| RecordId(key.to_string()))).collect())
-    }
-
-    async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        visits::void(self, visit.key).await
-    }
-
-    async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        let set = visits::set(&self.settings).to_owned();
-        for some in gone.visits.chunks(BATCH) {
-            let parts = some.iter().map(|visit| Part::new("DELETE", format!("{set}({})", visit.key))).collect();
-            for answer in self.send(parts).await? {
-                if !answer.is_absent() {
-                    answer.failure().map_or(Ok(()), Err)?;
-                }
-            }
+    fn frame(&self, visit: &VisitRecord) -> Value {
+        let (opened, closed) = (wire::time(visit.opened_at.at), wire::time(visit.closed_at.at));
+        match &self.settings.visit {
+            None => json!({
+                "actualstart": opened, "scheduledstart": opened, "scheduledend": closed, "category": CATEGORY,
+            }),
+            Some(table) => json!({ table.at.as_str(): opened, table.until.as_str(): closed }),
         }
-        Ok(())
     }
 
-    async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {
-        let is = |field: &str, text: &str| format!("{field} eq {}", wire::quoted(text));
-        let filter = match sought {
-            Seek::Mark(customer) => is(&self.external_id()?, &customer.to_string()),
-            Seek::Phone(phone) => {
-                let spelt = phone_spellings(phone);
-                let any = spelt.iter().flat_map(|text| wire::PHONES.map(|field| is(field, text)));
-                any.collect::<Vec<_>>().join(" or ")
-            }
-            Seek::Email(email) => wire::EMAILS.map(|field| is(field, email)).join(" or "),
-        };
-        let found = self.contacts(&filter).await?;
-        Ok(found.into_iter().filter(|contact| sought.is_met_by(contact, self.country)).take(50).collect())
+    fn contact(&self, contact: &str) -> (String, Value) {
+        // The lookup's name in $metadata; some pages leave "_task" out, which is another one (unverified on a live tenant).
+        let lookup = self.settings.visit.as_ref().map_or("regardingobjectid_contact_task", |table| &table.contact);
+        (format!("{lookup}@odata.bind"), format!("/contacts({contact})").into())
     }
 
-    async fn write_mark(&mut self, contact: &ContactId, text: &str) -> Result<(), Failure> {
-        let change = json!({ self.external_id()?: text });
-        if self.update(&format!("contacts({})", quoted_path(&contact.0)), &change).await? {
-            return Ok(());
-        }
-        Err(Failure::contact_gone("the contact is not in Dynamics any more"))
+    fn owner(&self, contact: &Value) -> Option<(String, Value)> {
+        // A table of the company's may have no owners.
+        let owner = wire::id(contact, "_ownerid_value").filter(|_| self.settings.visit.is_none())?;
+        let is_team = contact["_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname"] == "team";
+        let set = if is_team { "teams" } else { "systemusers" };
+        Some(("ownerid_task@odata.bind".to_owned(), format!("/{set}({owner})").into()))
     }
 
-    async fn create(&mut self, new: &NewContact) -> Result<Creation, Failure> {
-        let field = self.external_id()?;
-        let key = format!("contacts({field}={})", wire::quoted(&new.customer.to_string()));
-        let row = wire::new_contact(new, &self.settings.fields);
-        // The key stands in the address and not in the row; create only, so that nothing of the company's is changed.
-        let build = |base: &str| {
-            let request = Request::patch(format!("{base}/{key}"))
-                .header("if-none-match", "*")
-                .header("prefer", "return=representation")
-                .query("$select", "contactid");
-            wire::write(request, &row)
-        };
-        let reply = self.call(build).await?;
-        if reply.status != 412 {
-            wire::done(&reply, &*self.tools.clock)?;
-            if let Some(id) = reply.json().ok().and_then(|row| row["contactid"].as_str().map(str::to_owned)) {
-                return Ok(Creation::Made(ContactId(id)));
-            }
-        }
-        let filter = format!("{field} eq {}", wire::quoted(&new.customer.to_string()));
-        let rows = self.rows("contacts", &filter, "contactid").await?;
-        let id = rows.first().and_then(|row| row["contactid"].as_str());
-        let id = id.ok_or_else(|| Failure::transient("Dynamics does not show the contact that it created"))?;
-        Ok(Creation::Made(ContactId(id.to_owned())))
+    fn completion(&self, there: Option<&Value>) -> Option<Value> {
+        let is_open = there.is_none_or(|row| row["statecode"] == OPEN.0);
+        (self.settings.visit.is_none() && is_open).then(|| state(COMPLETED))
     }
 
-    async fn contact(&mut self, id: &ContactId) -> Result<Option<Contact>, Failure> {
-        let select = wire::contact_columns(&self.settings.fields);
-        let path = format!("contacts({})", quoted_path(&id.0));
-        let reply =
-            self.call(|base| wire::read(Request::get(format!("{base}/{path}")), "").query("$select", &select)).await?;
-        if wire::is_absent(&reply) {
-            return Ok(None);
-        }
-        wire::done(&reply, &*self.tools.clock)?;
-        Ok(wire::contact(&reply.json()?, &self.settings.fields))
+    fn reopening(&self) -> Option<Value> {
+        self.settings.visit.is_none().then(|| state(OPEN))
     }
 
-    async fn changed(&mut self, cursor: &str) -> Result<Changes, Failure> {
-        changes::changed(self, cursor).await
+    fn voiding(&self) -> Value {
+        self.settings.visit.as_ref().map_or_else(|| state(CANCELLED), |table| json!({ table.void.as_str(): true }))
     }
 
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    fn is_void(&self, row: &Value) -> bool {
+        self.settings.visit.as_ref().map_or_else(|| row["statecode"] == CANCELLED.0, |table| row[&table.void] == true)
     }
 
-    async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    fn store_of(&self, row: &Value) -> Option<String> {
+        let (store, _) = row[&self.settings.visit.as_ref()?.counter].as_str()?.rsplit_once(" / ")?;
+        Some(store.to_owned())
     }
 
-    async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn changed(org: &mut Dynamics, cursor: &str) -> Result<Changes, Failure> {
+        changes::changed(org, cursor).await
     }
 
-    async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn prepare(org: &mut Dynamics) -> Vec<Finding> {
+        definitions::prepare(org).await
     }
 
-    async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
+    async fn probe(org: &mut Dynamics) -> Vec<Finding> {
+        probe::probe(org).await
     }
 
-    async fn probe(&mut self) -> Vec<Finding> {
-        probe::probe(self).await
-    }
-
-    async fn heartbeat(&mut self, beat: &Heartbeat) -> Result<bool, Failure> {
-        if self.settings.device_table.is_empty() {
+    async fn heartbeat(org: &mut Dynamics, beat: &Heartbeat) -> Result<bool, Failure> {
+        let Settings { device_table: table, device_key: key, .. } = &org.own.settings;
+        if table.is_empty() {
             return Ok(false);
         }
-        let (table, key) = (&self.settings.device_table, &self.settings.device_key);
-        let row = wire::sign_of_life(beat, wire::prefix(key));
-        let path = format!("{table}({key}={})", wire::quoted(&beat.device));
-        let reply = self.call(|base| wire::write(Request::patch(format!("{base}/{path}")), &row)).await?;
-        wire::done(&reply, &*self.tools.clock).map(|()| true)
-    }
-
-    fn preview(&self, visits: &[VisitRecord]) -> Vec<String> {
-        let base = format!("{}{}", self.settings.url, wire::ROOT);
-        visits
-            .chunks(BATCH)
-            .map(|some| batch::request(&base, &visits::creations(&self.settings, self.language, some)).in_words())
-            .collect()
+        let own = format!("{key}={}", wire::quoted(&quoted_path(&beat.device)));
+        let part = Part::new(Doing::Put, table, own, sign_of_life(beat, prefix(key)));
+        org.write(part).await.map(|_| true)
     }
 }
 
-/// Whether a refusal is about what was asked, and not about login, pace or a fault that passes.
-fn is_refusal(failure: &Failure) -> bool {
-    matches!(failure.class, FailureClass::Poison | FailureClass::TenantBlocked)
+/// "new" of "new_device".
+fn prefix(key: &str) -> &str {
+    key.split_once('_').map_or(key, |(prefix, _)| prefix)
+}
+
+/// The columns of a box's row, without the publisher's prefix.
+const SIGNS: [&str; 6] = ["version", "seenat", "outboxdepth", "outboxages", "outboxdead", "cameraslost"];
+
+fn sign_of_life(beat: &Heartbeat, prefix: &str) -> Value {
+    let blind: Vec<&str> = beat.cameras.iter().filter(|(_, sees)| !sees).map(|(name, _)| &**name).collect();
+    let values = [
+        json!(beat.version),
+        json!(wire::time(beat.at.at)),
+        json!(beat.outbox_depth),
+        json!(beat.outbox_oldest.map_or(0, |age| age.as_secs())),
+        json!(beat.outbox_dead),
+        json!(blind.join(", ")),
+    ];
+    let row: Map<String, Value> =
+        SIGNS.into_iter().zip(values).map(|(name, value)| (format!("{prefix}_{name}"), value)).collect();
+    Value::Object(row)
 }

@@ -4,33 +4,30 @@
 
 use serde_json::Value;
 
-use super::{Dynamics, wire};
-use crate::crm::{Failure, Finding, Request};
+use super::definitions::{describe, has};
+use super::{Dynamics, SIGNS, definitions, prefix};
+use crate::crm::Finding;
+use crate::vendors::odata::rows::{card_columns, record_columns, told_columns};
+use crate::vendors::odata::{Dialect, MARK_CHARS};
 
 pub(super) async fn probe(org: &mut Dynamics) -> Vec<Finding> {
-    org.token = None;
-    let user = match get(org, "WhoAmI").await {
+    org.session = None;
+    let user = match org.get("WhoAmI", &[]).await {
         Ok(who) => who["UserId"].as_str().unwrap_or_default().to_owned(),
         Err(failure) => return vec![Finding::missing("login", failure.to_string())],
     };
     let mut found = vec![Finding::good("login")];
     found.extend(rights(org, &user).await);
-    let fields = org.settings.fields.clone();
     match describe(org, "contact").await {
         Ok(contact) => {
-            let external = fields.external_id.clone().unwrap_or_default();
+            let words = org.own.words();
+            let external = words.fields.external_id.clone().unwrap_or_default();
+            let told = told_columns(&words.told);
+            let read = card_columns(words).chain(told.iter().filter_map(|(_, _, name)| *name));
+            let read: Vec<Finding> = read.map(|name| column(&contact, "contact", name, false)).collect();
             found.push(column(&contact, "contact", &external, true));
-            found.push(key(&contact, "contact", &external));
-            let read = [
-                &fields.patronymic,
-                &fields.tier,
-                &fields.notes,
-                &fields.offer,
-                &fields.birthday,
-                &fields.visits,
-                &fields.last_visit,
-            ];
-            found.extend(read.into_iter().flatten().map(|name| column(&contact, "contact", name, false)));
+            found.extend(room(org, &external).await);
+            found.extend(read);
             let what = "change tracking of contact";
             found.push(if contact["ChangeTrackingEnabled"] == true {
                 Finding::good(what)
@@ -44,17 +41,36 @@ pub(super) async fn probe(org: &mut Dynamics) -> Vec<Finding> {
         Err(failure) => found.push(Finding::missing("the table contact", failure.to_string())),
     }
     found.extend(visits(org).await);
-    if !org.settings.device_table.is_empty() {
+    if !org.own.settings.device_table.is_empty() {
         found.extend(device(org).await);
     }
     found
 }
 
+/// Whether the column of the mark holds the names of several boxes.
+async fn room(org: &mut Dynamics, name: &str) -> Option<Finding> {
+    let path = format!(
+        "EntityDefinitions(LogicalName='contact')/Attributes(LogicalName='{name}')/Microsoft.Dynamics.CRM.StringAttributeMetadata"
+    );
+    let most = org.get(&path, &[("$select", "MaxLength")]).await.ok()?["MaxLength"].as_u64()?;
+    let remedy = format!("it holds {most} characters; make them {MARK_CHARS}, or few boxes can know one contact");
+    (most < MARK_CHARS as u64).then(|| Finding::warning(format!("the length of {name}"), remedy))
+}
+
 /// The table of visits, with the lookup that binds them to contacts.
 async fn visits(org: &mut Dynamics) -> Vec<Finding> {
-    let Some(visit) = org.settings.visit.clone() else {
+    let entity = definitions::visits(org);
+    let record = |org: &Dynamics, table: &Value| {
+        let columns = record_columns(&org.own.words().record);
+        columns
+            .iter()
+            .filter_map(|(_, _, name)| *name)
+            .map(|name| column(table, &entity, name, true))
+            .collect::<Vec<_>>()
+    };
+    let Some(visit) = org.own.settings.visit.clone() else {
         return match describe(org, "task").await {
-            Ok(table) => vec![lookup(&table, "task", "regardingobjectid_contact_task")],
+            Ok(table) => [vec![lookup(&table, "task", "regardingobjectid_contact_task")], record(org, &table)].concat(),
             Err(failure) => vec![Finding::missing("the table task", failure.to_string())],
         };
     };
@@ -76,6 +92,7 @@ async fn visits(org: &mut Dynamics) -> Vec<Finding> {
     ];
     let own = [&visit.id, &visit.name, &visit.at, &visit.until, &visit.counter, &visit.how, &visit.void];
     found.extend(own.into_iter().map(|name| column(&table, &visit.entity, name, true)));
+    found.extend(record(org, &table));
     found
 }
 
@@ -90,24 +107,9 @@ fn lookup(table: &Value, entity: &str, name: &str) -> Finding {
     }
 }
 
-async fn get(org: &mut Dynamics, path: &str) -> Result<Value, Failure> {
-    let reply = org.call(|base| wire::read(Request::get(format!("{base}/{path}")), "")).await?;
-    wire::done(&reply, &*org.tools.clock)?;
-    reply.json()
-}
-
-/// A table with its columns and keys.
-async fn describe(org: &mut Dynamics, entity: &str) -> Result<Value, Failure> {
-    let options = "$select=LogicalName,EntitySetName,ChangeTrackingEnabled\
-                   &$expand=Attributes($select=LogicalName),Keys($select=KeyAttributes,EntityKeyIndexStatus),\
-                   ManyToOneRelationships($select=ReferencingEntityNavigationPropertyName)";
-    get(org, &format!("EntityDefinitions(LogicalName='{entity}')?{options}")).await
-}
-
 fn column(table: &Value, entity: &str, name: &str, needed: bool) -> Finding {
     let what = format!("the column {name} of {entity}");
-    let all = table["Attributes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if all.iter().any(|attribute| attribute["LogicalName"] == name) {
+    if has(table, name) {
         Finding::good(what)
     } else if needed {
         Finding::missing(what, "create it, or name the right one; logical names have small letters")
@@ -141,7 +143,7 @@ async fn rights(org: &mut Dynamics, user: &str) -> Vec<Finding> {
         ("prvCreateContact", "Create on Contact"),
         ("prvAppendToContact", "Append To on Contact"),
     ];
-    if org.settings.visit.is_none() {
+    if org.own.settings.visit.is_none() {
         wanted.extend([
             ("prvCreateActivity", "Create on Activity"),
             ("prvReadActivity", "Read on Activity"),
@@ -156,7 +158,7 @@ async fn rights(org: &mut Dynamics, user: &str) -> Vec<Finding> {
             "systemusers({user})/Microsoft.Dynamics.CRM.RetrieveUserPrivilegeByPrivilegeName(PrivilegeName='{name}')"
         );
         let what = format!("the right {shown}");
-        let depths = match get(org, &path).await {
+        let depths = match org.get(&path, &[]).await {
             Ok(body) => body["RolePrivileges"].as_array().cloned().unwrap_or_default(),
             // How Dynamics answers this was not seen on a live tenant; the visits will tell.
             Err(_) => {
@@ -176,21 +178,20 @@ async fn rights(org: &mut Dynamics, user: &str) -> Vec<Finding> {
 }
 
 async fn device(org: &mut Dynamics) -> Vec<Finding> {
-    let (table, own) = (org.settings.device_table.clone(), org.settings.device_key.clone());
-    let list = format!("EntityDefinitions?$select=LogicalName,EntitySetName&$filter=EntitySetName%20eq%20'{table}'");
-    let entity = match get(org, &list).await {
-        Ok(list) => list["value"][0]["LogicalName"].as_str().map(str::to_owned),
-        Err(_) => None,
-    };
+    let (table, own) = (org.own.settings.device_table.clone(), org.own.settings.device_key.clone());
+    let filter = format!("EntitySetName eq '{table}'");
+    let entity =
+        match org.get("EntityDefinitions", &[("$select", "LogicalName,EntitySetName"), ("$filter", &filter)]).await {
+            Ok(list) => list["value"][0]["LogicalName"].as_str().map(str::to_owned),
+            Err(_) => None,
+        };
     let what = format!("the table {table}");
     let Some(entity) = entity else { return vec![Finding::warning(what, "create it for signs of life")] };
     match describe(org, &entity).await {
         Ok(described) => {
             let mut found = vec![Finding::good(what), key(&described, &entity, &own)];
-            let prefix = wire::prefix(&own);
-            found.extend(
-                wire::SIGNS.into_iter().map(|name| column(&described, &entity, &format!("{prefix}_{name}"), true)),
-            );
+            let prefix = prefix(&own);
+            found.extend(SIGNS.into_iter().map(|name| column(&described, &entity, &format!("{prefix}_{name}"), true)));
             found
         }
         Err(failure) => vec![Finding::warning(what, failure.to_string())],

@@ -5,6 +5,7 @@
 
 mod meetings;
 mod probe;
+pub mod settings;
 mod wire;
 
 use std::collections::BTreeMap;

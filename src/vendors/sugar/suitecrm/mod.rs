@@ -4,6 +4,7 @@
 //! shut. Here is what both share: times, contacts, and what a refusal without a reason means.
 
 mod legacy;
+pub mod settings;
 mod v8;
 
 use std::collections::BTreeSet;

@@ -34,20 +34,28 @@ error = fake.refused(SalesforceMalformedRequest, lambda: org.Contact.create({"Fi
 fake.expect("a surname is required", error.content[0]["errorCode"] == "REQUIRED_FIELD_MISSING")
 error = fake.refused(SalesforceMalformedRequest, lambda: org.Contact.create({"LastName": "A", "Shoe__c": "44"}))
 fake.expect("an unknown field is refused", error.content[0]["errorCode"] == "INVALID_FIELD")
-fake.expect("updated", org.Contact.update(made["id"], {"Snova_Customer__c": "k-1"}) == 204)
-fake.expect("found by external id", org.Contact.get_by_custom_id("Snova_Customer__c", "k-1")["Id"] == made["id"])
-fake.expect("upsert of one that is there", org.Contact.upsert("Snova_Customer__c/k-1", {"Email": "i@x.ru"}) == 200)
-fake.expect("upsert of a new one", org.Contact.upsert("Snova_Customer__c/k-2", {"LastName": "B"}) == 201)
-error = fake.refused(SalesforceMalformedRequest, lambda: org.Contact.create({"LastName": "C", "Snova_Customer__c": "k-2"}))
+fake.expect("updated", org.Contact.update(made["id"], {"Snova_Key__c": "k-1", "Snova_Customer__c": "k-1"}) == 204)
+fake.expect("found by external id", org.Contact.get_by_custom_id("Snova_Key__c", "k-1")["Id"] == made["id"])
+fake.expect("upsert of one that is there", org.Contact.upsert("Snova_Key__c/k-1", {"Email": "i@x.ru"}) == 200)
+fake.expect("upsert of a new one", org.Contact.upsert("Snova_Key__c/k-2", {"LastName": "B"}) == 201)
+error = fake.refused(SalesforceMalformedRequest, lambda: org.Contact.create({"LastName": "C", "Snova_Key__c": "k-2"}))
 fake.expect("a key cannot be had twice", error.content[0]["errorCode"] == "DUPLICATE_VALUE")
 fake.refused(SalesforceResourceNotFound, lambda: org.Contact.get("003000000999999999"))
+
+# What is deleted is told by queryAll alone.
+bin = org.Contact.create({"LastName": "D"})["id"]
+fake.expect("deleted", org.Contact.delete(bin) == 204)
+fake.refused(SalesforceResourceNotFound, lambda: org.Contact.get(bin))
+soql = f"SELECT Id, IsDeleted, MasterRecordId FROM Contact WHERE Id = '{bin}'"
+fake.expect("query leaves it out", org.query(soql)["totalSize"] == 0)
+fake.expect("queryAll has it", org.query(soql, include_deleted=True)["records"][0]["IsDeleted"] is True)
 
 # Queries: quoting, alternatives, pages.
 from simple_salesforce import format_soql
 
 found = org.query(format_soql("SELECT Id, Email FROM Contact WHERE LastName = {}", "O'Connor"))
 fake.expect("a quote in a literal", found["totalSize"] == 1 and found["records"][0]["Email"] == "i@x.ru")
-found = org.query(format_soql("SELECT Id FROM Contact WHERE Snova_Customer__c IN {} ORDER BY Id LIMIT 5", ["k-1", "k-2"]))
+found = org.query(format_soql("SELECT Id FROM Contact WHERE Snova_Key__c IN {} ORDER BY Id LIMIT 5", ["k-1", "k-2"]))
 fake.expect("a list", [row["Id"] for row in found["records"]][0] == made["id"] and found["done"])
 fake.refused(SalesforceMalformedRequest, lambda: org.query("SELECT FROM"))
 rows = org.query_all("SELECT Id, SystemModstamp FROM Contact ORDER BY SystemModstamp, Id")

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{FIELDS, FakeAmoCrm, Row, bad, digits, many, not_found, number, problem};
+use super::{FakeAmoCrm, Field, Row, bad, digits, many, not_found, number, problem};
 use crate::crm::{Answer, Asked};
 
 impl FakeAmoCrm {
@@ -19,7 +19,7 @@ impl FakeAmoCrm {
                 .chain([row["name"].as_str().unwrap_or_default().to_owned()])
                 .any(|text| text.to_lowercase().contains(&query) || by_digits && digits(&text).contains(&wanted))
         };
-        let ids = many(asked, "filter[id]");
+        let ids = if self.quirks.no_filter_by_id { Vec::new() } else { many(asked, "filter[id]") };
         // filter[custom_fields_values] is not open in this account: it is read and ignored.
         let mut rows: Vec<Row> = self.contacts.iter().filter(|row| query.is_empty() || has(row)).cloned().collect();
         rows.retain(|row| ids.is_empty() || ids.iter().any(|id| number(id) == row["id"].as_i64()));
@@ -32,18 +32,33 @@ impl FakeAmoCrm {
         rows
     }
 
+    /// The field that a value is for, by its number or code.
+    fn field(&self, value: &Value) -> Option<Field> {
+        let is_it = |field: &Field| {
+            value["field_id"] == field.0 || field.1.as_ref().is_some_and(|code| value["field_code"] == code.as_str())
+        };
+        self.all_fields().into_iter().find(is_it)
+    }
+
     /// The faults of a contact's values; `place` goes before their paths.
-    pub(super) fn faults(row: &Value, place: &str) -> Vec<Value> {
+    pub(super) fn faults(&self, row: &Value, place: &str) -> Vec<Value> {
         let mut faults = Vec::new();
         let values = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
-        for (index, field) in values.iter().enumerate() {
-            let known = FIELDS
-                .iter()
-                .any(|(id, code, ..)| field["field_id"] == *id || code.is_some_and(|code| field["field_code"] == code));
+        for (index, value) in values.iter().enumerate() {
             let path = format!("{place}custom_fields_values.{index}");
-            if !known {
+            let Some(field) = self.field(value) else {
                 faults.push(bad(&row["request_id"], "NotSupportedChoice", &format!("{path}.field_id")));
-            } else if !field["values"].is_array() && !field["values"].is_null() {
+                continue;
+            };
+            let is_bad = |value: &Value| match &*field.2 {
+                "date" | "date_time" => !value["value"].is_i64(),
+                "numeric" => value["value"].as_str().is_some_and(|count| count.parse::<f64>().is_err()),
+                "text" => value["value"].as_str().is_none_or(|text| text.len() > 256),
+                _ => false,
+            };
+            let values = value["values"].as_array();
+            if values.is_none() && !value["values"].is_null() || values.is_some_and(|values| values.iter().any(is_bad))
+            {
                 faults.push(bad(&row["request_id"], "InvalidType", &format!("{path}.values")));
             }
         }
@@ -52,6 +67,9 @@ impl FakeAmoCrm {
 
     pub(super) fn put(&mut self, at: usize, change: &Value, now: Timestamp) {
         let forgetful = self.quirks.forgetful;
+        let values = change["custom_fields_values"].as_array().cloned().unwrap_or_default();
+        let values: Vec<(Value, Field)> =
+            values.into_iter().filter_map(|value| Some((value.clone(), self.field(&value)?))).collect();
         let row = &mut self.contacts[at];
         for name in ["first_name", "last_name", "name", "responsible_user_id"] {
             if !change[name].is_null() {
@@ -64,15 +82,18 @@ impl FakeAmoCrm {
             row.insert("name".to_owned(), name.trim().into());
         }
         let mut fields = row["custom_fields_values"].as_array().cloned().unwrap_or_default();
-        for field in change["custom_fields_values"].as_array().cloned().unwrap_or_default() {
-            let Some((id, code, kind, name)) = FIELDS.iter().find(|(id, code, ..)| {
-                field["field_id"] == *id || code.is_some_and(|code| field["field_code"] == code)
-            }) else {
-                continue;
-            };
-            fields.retain(|own| own["field_id"] != *id);
-            let values = field["values"].as_array().cloned().unwrap_or_default();
-            let is_dropped = forgetful && *kind == "text";
+        for (value, (id, code, kind, name)) in values {
+            fields.retain(|own| own["field_id"] != id);
+            let mut values = value["values"].as_array().cloned().unwrap_or_default();
+            if kind == "date" {
+                // A day is the midnight of the account's time zone.
+                let midnight = |at: i64| (at + 3 * 3600).div_euclid(86_400) * 86_400 - 3 * 3600;
+                values = values
+                    .iter()
+                    .filter_map(|value| Some(json!({ "value": midnight(value["value"].as_i64()?) })))
+                    .collect();
+            }
+            let is_dropped = forgetful && kind == "text";
             if !values.is_empty() && !is_dropped {
                 fields.push(json!({ "field_id": id, "field_name": name, "field_code": code, "field_type": kind, "values": values }));
             }
@@ -98,9 +119,12 @@ impl FakeAmoCrm {
             return problem(400, "Bad Request", "Invalid request", None);
         };
         let faults: Vec<Value> =
-            rows.iter().enumerate().flat_map(|(at, row)| Self::faults(row, &format!("{at}."))).collect();
+            rows.iter().enumerate().flat_map(|(at, row)| self.faults(row, &format!("{at}."))).collect();
         if !faults.is_empty() {
             return problem(400, "Bad Request", "Request validation failed", Some(faults.into()));
+        }
+        if asked.method == "PATCH" && rows.iter().any(|row| self.at(&row["id"].to_string()).is_none()) {
+            return not_found();
         }
         let mut answer = Vec::new();
         for row in rows {

@@ -16,6 +16,9 @@ impl FakeAmoCrm {
             return problem(400, "Bad Request", "Too many entities", None);
         }
         let mut faults = Vec::new();
+        if self.demands_field {
+            faults.extend(rows.iter().map(|row| bad(&row["request_id"], "FieldMissing", "params.phone")));
+        }
         for row in &rows {
             let entity = within.map_or_else(|| row["entity_id"].clone(), Value::from);
             let params = &row["params"];
@@ -47,7 +50,8 @@ impl FakeAmoCrm {
             let created = row["created_at"].as_i64().unwrap_or(now.as_second());
             let note = json!({
                 "id": id, "entity_id": entity, "note_type": row["note_type"], "params": row["params"],
-                "created_at": created, "updated_at": now.as_second(), "responsible_user_id": 1, "account_id": 1,
+                "created_at": created, "updated_at": now.as_second(), "account_id": 1,
+                "responsible_user_id": row["responsible_user_id"].as_i64().unwrap_or(1),
             });
             self.notes.push(note.as_object().cloned().unwrap());
             answer.push(json!({ "id": id, "entity_id": entity, "request_id": row["request_id"] }));
@@ -62,6 +66,7 @@ impl FakeAmoCrm {
         let mut rows = self.notes.clone();
         rows.retain(|row| {
             within.is_none_or(|id| row["entity_id"] == id)
+                && self.at(&row["entity_id"].to_string()).is_some()
                 && (ids.is_empty() || ids.iter().any(|id| number(id) == row["id"].as_i64()))
                 && (kinds.is_empty() || kinds.iter().any(|kind| row["note_type"] == *kind))
                 && from.is_none_or(|from| row["updated_at"].as_i64() >= Some(from))
@@ -89,7 +94,8 @@ impl FakeAmoCrm {
     }
 
     pub(super) fn note(&self, id: &str) -> Answer {
-        let note = self.notes.iter().find(|row| row["id"].as_i64() == number(id));
+        let is_seen = |row: &&Row| self.at(&row["entity_id"].to_string()).is_some();
+        let note = self.notes.iter().filter(is_seen).find(|row| row["id"].as_i64() == number(id));
         note.map_or_else(not_found, |note| Answer::json(200, &Value::Object(note.clone())))
     }
 

@@ -7,7 +7,7 @@ use jiff::tz::{TimeZone, offset};
 use serde_json::{Map, Value, json};
 
 use super::php::{many, map, number, text};
-use super::{BOXES, CONTACTS, Quirks, VISITS};
+use super::{BOXES, CONTACTS, DEALS, Quirks, VISITS};
 use crate::crm::POISON_TILL;
 
 pub type Row = Map<String, Value>;
@@ -64,18 +64,19 @@ pub struct Items {
     pub comments: Vec<Row>,
     /// The words of the list "tier"; numbers begin at 80.
     pub tiers: Vec<String>,
+    pub demands_field: bool,
+    pub lacks_right: bool,
+    pub drops_clients: bool,
+    /// Fields of the company's own that were made since, with the type that has them.
+    made: Vec<(i64, Field)>,
     next_id: i64,
 }
 
-fn fields(type_id: i64, quirks: Quirks) -> Result<Vec<Field>, Refusal> {
-    let own: Vec<&[Field]> = match type_id {
-        CONTACTS => vec![COMMON, CONTACT],
-        VISITS => vec![COMMON, ELEMENT, VISIT],
-        BOXES => vec![COMMON, ELEMENT],
-        _ => return Err((400, "NOT_FOUND", "Смарт-процесс не найден".to_owned())),
-    };
-    let all = own.concat();
-    Ok(all.into_iter().filter(|field| !(quirks.no_clients && field.0.starts_with("contactId"))).collect())
+/// `UF_CRM_5_AT` as `ufCrm5At`.
+fn camel(upper: &str) -> String {
+    let mut words = upper.split('_').map(str::to_lowercase);
+    let first = words.next().unwrap_or_default();
+    words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
 }
 
 fn not_found() -> Refusal {
@@ -86,6 +87,35 @@ impl Items {
     pub fn fresh_id(&mut self) -> i64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    fn fields(&self, type_id: i64, quirks: Quirks) -> Result<Vec<Field>, Refusal> {
+        let own: Vec<&[Field]> = match type_id {
+            CONTACTS => vec![COMMON, CONTACT],
+            VISITS => vec![COMMON, ELEMENT, VISIT],
+            BOXES | DEALS => vec![COMMON, ELEMENT],
+            _ => return Err((400, "NOT_FOUND", "Смарт-процесс не найден".to_owned())),
+        };
+        let made = self.made.iter().filter(|(own, _)| *own == type_id).map(|(_, field)| *field);
+        let all = own.concat().into_iter().chain(made);
+        Ok(all.filter(|field| !(quirks.no_clients && field.0.starts_with("contactId"))).collect())
+    }
+
+    /// The number of a new field; a contact's name is short, and gets its beginning from the portal.
+    pub fn make_field(&mut self, type_id: i64, name: &str, kind: &str) -> Result<Value, Refusal> {
+        let upper = if type_id == CONTACTS { format!("UF_CRM_{name}") } else { name.to_owned() };
+        let most = if type_id == CONTACTS { 20 } else { 50 };
+        let is_there = self.made.iter().any(|(own, field)| *own == type_id && field.1 == upper);
+        let begins = if type_id == CONTACTS { "UF_CRM_" } else { "UF_CRM_5_" };
+        if upper.len() > most || is_there || !upper.starts_with(begins) || kind.is_empty() {
+            return Err((400, "ERROR_CORE", "Поле с таким кодом уже есть или код неверен".to_owned()));
+        }
+        let (own, upper, kind) = (camel(&upper).leak(), upper.leak(), kind.to_owned().leak());
+        self.made.push((type_id, (own, upper, kind)));
+        for row in self.tables.get_mut(&type_id).into_iter().flatten() {
+            row.insert((*own).to_owned(), Value::Null);
+        }
+        Ok(self.made.len().into())
     }
 
     pub fn described(&self, type_id: i64, quirks: Quirks) -> Result<Value, Refusal> {
@@ -105,7 +135,12 @@ impl Items {
             }
             ((*name).to_owned(), field)
         };
-        let described: Row = fields(type_id, quirks)?.iter().map(describe).collect();
+        let mut described: Row = self.fields(type_id, quirks)?.iter().map(describe).collect();
+        if self.demands_field && type_id == VISITS {
+            let field =
+                json!({ "type": "employee", "isRequired": true, "isReadOnly": false, "upperName": "UF_CRM_5_MANAGER" });
+            described.insert("ufCrm5Manager".to_owned(), field);
+        }
         Ok(json!({ "fields": described }))
     }
 
@@ -120,11 +155,14 @@ impl Items {
     }
 
     pub fn add(&mut self, type_id: i64, given: &Value, quirks: Quirks, now: Timestamp) -> Result<Row, Refusal> {
-        let known = fields(type_id, quirks)?;
+        let known = self.fields(type_id, quirks)?;
         if quirks.restricted && type_id != CONTACTS {
             return Err((400, "CREATE_DYNAMIC_ITEM_RESTRICTED", "Ограничение тарифа".to_owned()));
         }
         Self::check(given)?;
+        if type_id == VISITS {
+            self.allowed()?;
+        }
         let mut row = Row::new();
         for (name, _, kind) in known {
             row.insert(
@@ -138,6 +176,15 @@ impl Items {
         row.insert("createdTime".to_owned(), stamp(now).into());
         self.tables.entry(type_id).or_default().push(row);
         self.change(type_id, &id.into(), given, quirks, now)
+    }
+
+    /// Whether visits may be written as things are.
+    fn allowed(&self) -> Result<(), Refusal> {
+        match (self.lacks_right, self.demands_field) {
+            (true, _) => Err((403, "ACCESS_DENIED", "Доступ запрещен".to_owned())),
+            (_, true) => Err((400, "CRM_FIELD_ERROR_REQUIRED", "Не заполнено обязательное поле".to_owned())),
+            _ => Ok(()),
+        }
     }
 
     fn check(given: &Value) -> Result<(), Refusal> {
@@ -158,10 +205,14 @@ impl Items {
         quirks: Quirks,
         now: Timestamp,
     ) -> Result<Row, Refusal> {
-        let known = fields(type_id, quirks)?;
+        let known = self.fields(type_id, quirks)?;
         Self::check(given)?;
         let at = self.at(type_id, id)?;
         let multi = self.next_id;
+        let drops = self.drops_clients;
+        // Of a contact that is not there nothing is said.
+        let contacts = self.tables.get(&CONTACTS).into_iter().flatten();
+        let contacts: Vec<i64> = contacts.filter_map(|row| row["id"].as_i64()).collect();
         let row = &mut self.tables.get_mut(&type_id).unwrap()[at];
         for (name, value) in given.as_object().cloned().unwrap_or_default() {
             let Some((name, _, kind)) = known.iter().find(|(own, upper, _)| *own == name || *upper == name) else {
@@ -172,7 +223,10 @@ impl Items {
                 "datetime" => text(&value).parse::<Timestamp>().map_or(Value::Null, |at| stamp(at).into()),
                 "date" => text(&value).get(..10).map_or(Value::Null, |date| format!("{date}T03:00:00+03:00").into()),
                 "boolean" => if ["Y", "1", "true"].contains(&&*text(&value)) { "Y" } else { "N" }.into(),
-                "crm_contact" if *name == "contactIds" => many(&value).iter().filter_map(number).collect(),
+                "crm_contact" if *name == "contactIds" => {
+                    many(&value).iter().filter_map(number).filter(|id| contacts.contains(id) && !drops).collect()
+                }
+                "double" => text(&value).parse::<f64>().map_or(Value::Null, Value::from),
                 "integer" | "user" | "enumeration" | "crm_contact" => number(&value).map_or(Value::Null, Value::from),
                 "crm_multifield" => (multi..)
                     .zip(many(&value))
@@ -192,14 +246,20 @@ impl Items {
 
     pub fn delete(&mut self, type_id: i64, id: &Value) -> Result<(), Refusal> {
         let at = self.at(type_id, id)?;
-        self.tables.get_mut(&type_id).unwrap().remove(at);
+        let gone = self.tables.get_mut(&type_id).unwrap().remove(at);
+        if type_id == CONTACTS {
+            for row in self.tables.get_mut(&VISITS).into_iter().flatten().filter(|row| row["contactId"] == gone["id"]) {
+                row.insert("contactId".to_owned(), Value::Null);
+                row.insert("contactIds".to_owned(), json!([]));
+            }
+        }
         Ok(())
     }
 
     /// The page, and where the next begins.
     pub fn list(&self, params: &Value, quirks: Quirks) -> Result<(Vec<Value>, Option<i64>, usize), Refusal> {
         let type_id = number(&params["entityTypeId"]).unwrap_or(0);
-        let known = fields(type_id, quirks)?;
+        let known = self.fields(type_id, quirks)?;
         let conditions = params["filter"].as_object().cloned().unwrap_or_default();
         for name in conditions.keys() {
             let bare = name.trim_start_matches(['=', '@', '>', '<', '!', '%']);
@@ -212,7 +272,7 @@ impl Items {
             }
         }
         let mut rows: Vec<&Row> = self.tables.get(&type_id).map(Vec::as_slice).unwrap_or_default().iter().collect();
-        rows.retain(|row| conditions.iter().all(|(name, wanted)| holds(row, name, wanted)));
+        rows.retain(|row| conditions.iter().all(|(name, wanted)| holds(row, &known, name, wanted)));
         rows.sort_by_key(|row| row["id"].as_i64());
         let is_descending = text(&params["order"]["id"]).eq_ignore_ascii_case("desc");
         if is_descending {
@@ -278,6 +338,7 @@ impl Items {
                     return Err((400, "OWNER_NOT_FOUND", "Owner was not found".to_owned()));
                 }
                 Self::check(fields)?;
+                self.allowed()?;
                 let id = self.fresh_id();
                 let row = json!({
                     "ID": id.to_string(), "CREATED": stamp(now), "AUTHOR_ID": "1", "ENTITY_ID": text(owner), "ENTITY_TYPE": "contact",
@@ -327,12 +388,10 @@ impl Items {
     }
 }
 
-fn holds(row: &Row, name: &str, wanted: &Value) -> bool {
+fn holds(row: &Row, known: &[Field], name: &str, wanted: &Value) -> bool {
     let bare = name.trim_start_matches(['=', '@', '>', '<', '!', '%']);
     let sign = &name[..name.len() - bare.len()];
-    let upper = |own: &str| {
-        COMMON.iter().chain(CONTACT).chain(ELEMENT).chain(VISIT).any(|(name, upper, _)| *name == own && *upper == bare)
-    };
+    let upper = |own: &str| known.iter().any(|(name, upper, _)| *name == own && *upper == bare);
     let own = row.iter().find(|(own, _)| *own == bare || upper(own)).map(|(_, value)| value).unwrap_or(&Value::Null);
     let equals = |wanted: &Value| text(own) == text(wanted);
     let ordered = || {

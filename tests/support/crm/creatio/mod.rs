@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::odata::{Entity, Kind, Link, Row};
+use super::odata::{self, Entity, Kind, Link, Row, Tables};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
 const CLIENT: &str = "6F2DSNOVA";
@@ -127,6 +127,19 @@ pub struct FakeCreatio {
     /// Activities are saved without their contact, and that is called a success.
     pub drops_contact: bool,
     pub most_per_second: usize,
+    /// Parts of a batch in the verbose form that the vendor's pages show are refused, as a strict server does.
+    pub strict: bool,
+    /// What every insert of an activity is refused with.
+    pub refuses: Option<(u16, &'static str)>,
+    described: Tables,
+    demands_field: bool,
+    right_taken: bool,
+}
+
+/// The code of the column for a key of the configuration.
+fn named(key: &str) -> String {
+    let parts = key.split('_').map(|part| part[..1].to_uppercase() + &part[1..]);
+    format!("UsrSnova{}", parts.collect::<String>())
 }
 
 impl Default for FakeCreatio {
@@ -157,6 +170,11 @@ impl Default for FakeCreatio {
             ignores_filters: false,
             drops_contact: false,
             most_per_second: 40,
+            strict: false,
+            refuses: None,
+            described: Tables::of(ENTITIES),
+            demands_field: false,
+            right_taken: false,
         }
     }
 }
@@ -248,6 +266,14 @@ impl FakeCreatio {
         }
         self.recent.push_back(now);
         self.recent.len() > self.most_per_second
+    }
+
+    /// Activities of one contact become another's, or nobody's.
+    fn retie(&mut self, from: &str, to: &Value, now: Timestamp) {
+        for row in self.tables.get_mut("Activity").unwrap().iter_mut().filter(|row| row["ContactId"] == from) {
+            row.insert("ContactId".to_owned(), to.clone());
+            row.insert("ModifiedOn".to_owned(), service::stamp(now));
+        }
     }
 
     fn rows(&self, table: &str) -> &[Row] {
@@ -381,6 +407,39 @@ impl FakeCrm for FakeCreatio {
 
     fn contacts(&self) -> usize {
         self.rows("Contact").len()
+    }
+
+    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+        let ids = self.rows("Contact").iter().map(|row| row["Id"].as_str().unwrap().to_owned());
+        ids.map(|id| (id.clone(), self.contact(&id).unwrap())).collect()
+    }
+
+    /// For good: there is no bin. Activities stay, of nobody.
+    fn bin_contact(&mut self, id: &str, now: Timestamp) {
+        self.tables.get_mut("Contact").unwrap().retain(|row| row["Id"] != id);
+        self.retie(id, &Value::Null, now);
+    }
+
+    /// The loser's row is deleted, and what was the loser's is the survivor's.
+    fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+        self.tables.get_mut("Contact").unwrap().retain(|row| row["Id"] != loser);
+        self.retie(loser, &survivor.into(), now);
+    }
+
+    fn demand_field(&mut self, on: bool) {
+        self.demands_field = on;
+    }
+
+    fn take_right(&mut self, taken: bool) {
+        self.right_taken = taken;
+    }
+
+    fn told(&self, id: &str) -> snova::crm::Told {
+        odata::told(self.rows("Contact").iter().find(|row| row["Id"] == id).unwrap(), &named)
+    }
+
+    fn told_config(&mut self) -> String {
+        self.described.add_told("creatio", ["Contact", "Activity"], Kind::Time, &named)
     }
 
     fn heartbeats(&self) -> usize {

@@ -43,10 +43,6 @@ fn no_column(path: &str, entity: &Entity) -> String {
     format!("Column by path {path} not found in schema {}.", entity.name)
 }
 
-fn entity_of(set: &str) -> Option<&'static Entity> {
-    ENTITIES.iter().find(|entity| entity.set == set)
-}
-
 /// Empty values as Creatio shows them.
 fn shown(kind: Kind, value: Option<&Value>) -> Value {
     match value {
@@ -55,13 +51,17 @@ fn shown(kind: Kind, value: Option<&Value>) -> Value {
             Kind::Guid => NOTHING.into(),
             Kind::Time | Kind::Date => NEVER.into(),
             Kind::Text => "".into(),
-            Kind::Whole => 0.into(),
+            Kind::Whole | Kind::Decimal => 0.into(),
             Kind::Flag => false.into(),
         },
     }
 }
 
 impl FakeCreatio {
+    fn entity_of(&self, set: &str) -> Option<&'static Entity> {
+        self.described.find(|entity| entity.set == set)
+    }
+
     /// Answers what is below the root of the entity sets.
     pub(super) fn serve(
         &mut self,
@@ -93,7 +93,7 @@ impl FakeCreatio {
             Some((set, id)) => (set, Some(id.trim_end_matches(')'))),
             None => (head, None),
         };
-        let Some(entity) = entity_of(set) else { return no_controller(set) };
+        let Some(entity) = self.entity_of(set) else { return no_controller(set) };
         let body = || serde_json::from_slice::<Value>(&asked.body).ok().and_then(|body| body.as_object().cloned());
         match (method, id, tail) {
             ("GET", None, "") => self.list(entity, options),
@@ -165,10 +165,10 @@ impl FakeCreatio {
         self.rows(table).iter().chain(owners).find(|row| row.get("Id") == Some(id))
     }
 
-    fn kind_of(entity: &Entity, path: &str) -> Result<Kind, String> {
+    fn kind_of(&self, entity: &Entity, path: &str) -> Result<Kind, String> {
         let kind = match path.split_once('/') {
             Some((nav, column)) => {
-                entity.link(nav).and_then(|link| entity_of(link.to)).and_then(|other| other.kind(column))
+                entity.link(nav).and_then(|link| self.entity_of(link.to)).and_then(|other| other.kind(column))
             }
             None if entity.links.iter().any(|link| link.column == path) => None,
             None => entity.kind(path),
@@ -190,7 +190,7 @@ impl FakeCreatio {
             .collect();
         for (nav, columns) in odata::expansions(options.get("$expand").unwrap_or_default()) {
             let link = entity.link(&nav).ok_or_else(|| no_column(&nav, entity))?;
-            let other = entity_of(link.to).unwrap();
+            let other = self.entity_of(link.to).unwrap();
             if let Some(unknown) = columns.iter().find(|column| other.kind(column).is_none()) {
                 return Err(no_column(unknown, other));
             }
@@ -208,14 +208,14 @@ impl FakeCreatio {
     fn list(&self, entity: &Entity, options: Options) -> Answer {
         let mut rows: Vec<Row> = self.rows(entity.name).to_vec();
         if let Some(text) = options.get("$filter").filter(|_| !self.ignores_filters) {
-            match odata::filter(text, &|path| Self::kind_of(entity, path)) {
+            match odata::filter(text, &|path| self.kind_of(entity, path)) {
                 Ok(filter) => rows.retain(|row| filter.holds(&|path| self.value(entity, row, path))),
                 Err(message) if message.starts_with("Column by path") => return error(500, &message),
                 Err(message) => return exception(400, "Microsoft.OData.ODataException", &message),
             }
         }
         let order = options.get("$orderby").unwrap_or_default();
-        if let Some(message) = odata::paths(order).iter().find_map(|path| Self::kind_of(entity, path).err()) {
+        if let Some(message) = odata::paths(order).iter().find_map(|path| self.kind_of(entity, path).err()) {
             return error(500, &message);
         }
         odata::sort(&mut rows, order, &|row, path| self.value(entity, row, path));
@@ -268,8 +268,26 @@ impl FakeCreatio {
         Ok(taken)
     }
 
+    /// What the administrator has done to visits.
+    fn refused_visit(&self) -> Option<Answer> {
+        if self.right_taken {
+            let message =
+                "Current user does not have sufficient permissions to run the operation on the Activity object.";
+            return Some(exception(500, "System.Security.SecurityException", message));
+        }
+        if let Some((status, message)) = self.refuses {
+            return Some(error(status, message));
+        }
+        self.demands_field.then(|| error(400, "A value of the column UsrRegion is required."))
+    }
+
     fn insert(&mut self, entity: &Entity, values: &Row, now: Timestamp) -> Answer {
         let poisoned = |name: &str| values.get(name).and_then(Value::as_str).is_some_and(|t| t.contains(POISON_TILL));
+        if entity.name == "Activity"
+            && let Some(refused) = self.refused_visit()
+        {
+            return refused;
+        }
         if poisoned("Title") || poisoned("Notes") {
             return error(400, "The value of the column Title is not valid.");
         }
@@ -308,6 +326,11 @@ impl FakeCreatio {
     }
 
     fn update(&mut self, entity: &Entity, at: usize, values: &Row, now: Timestamp) -> Answer {
+        if entity.name == "Activity"
+            && let Some(refused) = self.refused_visit()
+        {
+            return refused;
+        }
         let mut taken = match self.accepted(entity, values) {
             Ok(row) => row,
             Err(refused) => return refused,
@@ -344,7 +367,12 @@ impl FakeCreatio {
                 headers: Vec::new(),
                 body: request["body"].to_string().into_bytes(),
             };
-            let answer = self.serve(&inner.method, &decoded, &inner.query, &inner, now);
+            let kind = request["headers"]["Content-Type"].as_str().unwrap_or_default();
+            let answer = if self.strict && kind.contains("odata=verbose") {
+                Answer::empty(406)
+            } else {
+                self.serve(&inner.method, &decoded, &inner.query, &inner, now)
+            };
             let mut response = json!({ "id": request["id"], "status": answer.status, "headers": {} });
             if let Ok(body) = serde_json::from_slice::<Value>(&answer.body) {
                 response["body"] = body;

@@ -38,6 +38,7 @@ impl FakeDynamics {
             "task" => "subject",
             "account" => "name",
             "new_snovadevice" => "new_device",
+            "organization" => "languagecode",
             _ => "new_name",
         };
         json!({
@@ -57,6 +58,7 @@ impl FakeDynamics {
                 Kind::Guid => "Lookup",
                 Kind::Time | Kind::Date => "DateTime",
                 Kind::Whole => "Integer",
+                Kind::Decimal => "Decimal",
                 Kind::Flag => "Boolean",
             };
             json!({ "MetadataId": uuid::Uuid::nil(), "LogicalName": own, "SchemaName": schema_name(own), "AttributeType": kind })
@@ -75,7 +77,7 @@ impl FakeDynamics {
         .collect()
     }
 
-    pub(super) fn definitions(&self, rest: &str, asked: &Asked) -> Answer {
+    pub(super) fn definitions(&mut self, rest: &str, asked: &Asked) -> Answer {
         let options = Options(&asked.query);
         let Some(inner) = rest.strip_prefix("EntityDefinitions(") else {
             let kind = |path: &str| match path {
@@ -96,7 +98,7 @@ impl FakeDynamics {
         };
         let (key, tail) = inner.split_once(')').unwrap_or((inner, ""));
         let name = key.strip_prefix("LogicalName='").and_then(|name| name.strip_suffix('\''));
-        let found = ENTITIES.iter().find(|entity| Some(entity.name) == name || metadata_id(entity) == key);
+        let found = self.described.find(|entity| Some(entity.name) == name || metadata_id(entity) == key);
         let Some(entity) = found else {
             return error(404, "0x80060888", "Could not find an entity with the specified name.");
         };
@@ -116,10 +118,37 @@ impl FakeDynamics {
                 }
                 Answer::json(200, &body)
             }
+            "Attributes" if asked.method == "POST" => self.make(entity, asked),
+            tail if tail.ends_with("StringAttributeMetadata") => Answer::json(200, &json!({ "MaxLength": 250 })),
             "Attributes" => Answer::json(200, &json!({ "value": Self::attributes(entity) })),
             "Keys" => Answer::json(200, &json!({ "value": self.keys(entity) })),
             _ => Answer::json(200, &json!({ "value": [] })),
         }
+    }
+
+    /// A column is made under its schema name, whose small letters are its logical one; its label needs a language that is there.
+    fn make(&mut self, entity: &Entity, asked: &Asked) -> Answer {
+        if !self.may_customise {
+            return error(403, "0x80040220", "Principal user is missing prvCreateAttribute privilege.");
+        }
+        let body = asked.json().unwrap_or(Value::Null);
+        let name = body["SchemaName"].as_str().unwrap_or_default().to_lowercase();
+        let kind = match (body["@odata.type"].as_str().unwrap_or_default(), body["Format"].as_str()) {
+            ("Microsoft.Dynamics.CRM.StringAttributeMetadata", _) if body["MaxLength"].is_u64() => Kind::Text,
+            ("Microsoft.Dynamics.CRM.DateTimeAttributeMetadata", Some("DateOnly")) => Kind::Date,
+            ("Microsoft.Dynamics.CRM.DateTimeAttributeMetadata", _) => Kind::Time,
+            ("Microsoft.Dynamics.CRM.IntegerAttributeMetadata", _) => Kind::Whole,
+            ("Microsoft.Dynamics.CRM.DecimalAttributeMetadata", _) => Kind::Decimal,
+            _ => return error(400, "0x80048d19", "Error identified in Payload provided by the user."),
+        };
+        if entity.kind(&name).is_some() {
+            return error(400, "0x80044363", &format!("An attribute with the specified name {name} already exists."));
+        }
+        if !name.contains('_') || body["DisplayName"]["LocalizedLabels"][0]["LanguageCode"] != 1049 {
+            return error(400, "0x80044152", "The label has no text in the base language.");
+        }
+        self.described.add(entity.name, &name, kind);
+        Answer::empty(204)
     }
 
     /// The app's user has every right of the whole organisation.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::odata::{Entity, Kind, Link, Row};
+use super::odata::{self, Entity, Kind, Link, Row, Tables};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
 const TENANT: &str = "shop.onmicrosoft.com";
@@ -54,6 +54,8 @@ pub const ENTITIES: &[Entity] = &[
             ("new_offer", Kind::Text),
             ("new_visits", Kind::Whole),
             ("_ownerid_value", Kind::Guid),
+            ("_masterid_value", Kind::Guid),
+            ("merged", Kind::Flag),
             ("statecode", Kind::Whole),
             ("statuscode", Kind::Whole),
             STAMPS[0],
@@ -69,6 +71,7 @@ pub const ENTITIES: &[Entity] = &[
             ("activityid", Kind::Guid),
             ("subject", Kind::Text),
             ("description", Kind::Text),
+            ("category", Kind::Text),
             ("actualstart", Kind::Time),
             ("scheduledstart", Kind::Time),
             ("scheduledend", Kind::Time),
@@ -130,6 +133,13 @@ pub const ENTITIES: &[Entity] = &[
         links: &[],
     },
     Entity {
+        name: "organization",
+        set: "organizations",
+        key: "organizationid",
+        columns: &[("organizationid", Kind::Guid), ("languagecode", Kind::Whole)],
+        links: &[],
+    },
+    Entity {
         name: "systemuser",
         set: "systemusers",
         key: "systemuserid",
@@ -139,7 +149,7 @@ pub const ENTITIES: &[Entity] = &[
 ];
 
 /// Alternate keys of one column.
-const KEYS: &[(&str, &str)] = &[("contact", "new_snovacustomer"), ("new_snovadevice", "new_device")];
+const KEYS: &[(&str, &str)] = &[("new_snovadevice", "new_device")];
 
 fn entity(name: &str) -> &'static Entity {
     ENTITIES.iter().find(|entity| entity.name == name).unwrap()
@@ -164,6 +174,22 @@ pub struct FakeDynamics {
     pub strict_transitions: bool,
     /// The next request that completes tasks fails: the box stopped between the two.
     pub loses_completion: bool,
+    /// A header that what stands before the environment refuses.
+    pub refuses_header: Option<&'static str>,
+    /// `PATCH` makes no rows, as where a header of it is dropped on the way.
+    pub only_updates: bool,
+    /// Rows may not be given to others.
+    pub keeps_owners: bool,
+    /// The right to make columns.
+    pub may_customise: bool,
+    described: Tables,
+    demands_field: bool,
+    right_taken: bool,
+}
+
+/// The logical name of the column for a key of the configuration.
+fn named(key: &str) -> String {
+    format!("new_snova{}", key.replace('_', ""))
 }
 
 impl Default for FakeDynamics {
@@ -172,6 +198,8 @@ impl Default for FakeDynamics {
             ENTITIES.iter().map(|entity| (entity.name, Vec::new())).collect();
         let app = json!({ "systemuserid": APP_USER, "fullname": "# Snova" });
         tables.insert("systemuser", vec![app.as_object().unwrap().clone()]);
+        let own = json!({ "organizationid": APP_USER, "languagecode": 1049 });
+        tables.insert("organization", vec![own.as_object().unwrap().clone()]);
         Self {
             tables,
             tokens: BTreeMap::new(),
@@ -184,6 +212,13 @@ impl Default for FakeDynamics {
             key_status: "Active",
             strict_transitions: false,
             loses_completion: false,
+            refuses_header: None,
+            only_updates: false,
+            keeps_owners: false,
+            may_customise: true,
+            described: Tables::of(ENTITIES),
+            demands_field: false,
+            right_taken: false,
         }
     }
 }
@@ -202,6 +237,19 @@ impl FakeDynamics {
     fn fresh_id(&mut self) -> String {
         self.given += 1;
         uuid::Uuid::from_u128((0xda7a << 112) | u128::from(self.given)).to_string()
+    }
+
+    /// Visits of one contact become another's, or nobody's.
+    fn retie(&mut self, from: &str, to: &Value, now: Timestamp) {
+        for (table, column) in [("task", "_regardingobjectid_value"), ("new_storevisit", "_new_contact_value")] {
+            for at in 0..self.rows(table).len() {
+                let row = &mut self.tables.get_mut(table).unwrap()[at];
+                if row.get(column) == Some(&from.into()) {
+                    row.insert(column.to_owned(), to.clone());
+                    self.touch(table, at, now);
+                }
+            }
+        }
     }
 
     fn rows(&self, table: &str) -> &[Row] {
@@ -429,6 +477,44 @@ impl FakeCrm for FakeDynamics {
 
     fn contacts(&self) -> usize {
         self.rows("contact").len()
+    }
+
+    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+        let live = self.rows("contact").iter().filter(|row| row["statecode"] == 0);
+        let ids = live.map(|row| row["contactid"].as_str().unwrap().to_owned());
+        ids.map(|id| (id.clone(), self.contact(&id).unwrap())).collect()
+    }
+
+    /// For good. What becomes of its tasks is the relationship's choice: here they stay, of nobody.
+    fn bin_contact(&mut self, id: &str, now: Timestamp) {
+        self.retie(id, &Value::Null, now);
+        let at = self.rows("contact").iter().position(|row| row["contactid"] == id).unwrap();
+        self.remove(entity("contact"), at);
+    }
+
+    /// The loser is deactivated and keeps all but what hangs on it; it takes tasks and changes as before.
+    fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+        self.retie(loser, &survivor.into(), now);
+        let at = self.rows("contact").iter().position(|row| row["contactid"] == loser).unwrap();
+        let merged = json!({ "statecode": 1, "statuscode": 2, "merged": true, "_masterid_value": survivor });
+        self.tables.get_mut("contact").unwrap()[at].extend(merged.as_object().unwrap().clone());
+        self.touch("contact", at, now);
+    }
+
+    fn demand_field(&mut self, on: bool) {
+        self.demands_field = on;
+    }
+
+    fn take_right(&mut self, taken: bool) {
+        self.right_taken = taken;
+    }
+
+    fn told(&self, id: &str) -> snova::crm::Told {
+        odata::told(self.rows("contact").iter().find(|row| row["contactid"] == id).unwrap(), &named)
+    }
+
+    fn told_config(&mut self) -> String {
+        self.described.add_told("dynamics", ["contact", "task"], Kind::Date, &named)
     }
 
     fn heartbeats(&self) -> usize {

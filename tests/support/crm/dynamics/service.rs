@@ -47,7 +47,7 @@ impl FakeDynamics {
             _ => {}
         }
         let (set, key, tail) = pieces(rest);
-        let Some(entity) = ENTITIES.iter().find(|entity| entity.set == set) else {
+        let Some(entity) = self.described.find(|entity| entity.set == set) else {
             return error(404, "0x8006088a", &format!("Resource not found for the segment '{set}'."));
         };
         if tail.contains("RetrieveUserPrivilegeByPrivilegeName") {
@@ -176,6 +176,9 @@ impl FakeDynamics {
         for (name, _) in entity.columns {
             if wanted.is_empty() || *name == entity.key || wanted.iter().any(|own| own == name) {
                 let value = row.get(*name).cloned().unwrap_or(Value::Null);
+                if *name == "_ownerid_value" && annotated {
+                    view.insert(format!("{name}@Microsoft.Dynamics.CRM.lookuplogicalname"), "systemuser".into());
+                }
                 if let Some(shown) = annotated.then(|| self.formatted(name, &value)).flatten() {
                     view.insert(format!("{name}@{SHOWN}"), shown.into());
                 }
@@ -246,6 +249,16 @@ impl FakeDynamics {
     /// The values as they will be stored, or the answer that refuses them.
     fn accepted(&self, entity: &Entity, values: &Row) -> Result<Row, Answer> {
         let mut taken = Map::new();
+        let is_visit = matches!(entity.name, "task" | "new_storevisit");
+        let gives_away = self.keeps_owners && values.contains_key("ownerid_task@odata.bind");
+        if is_visit && (self.right_taken || gives_away) {
+            let right = if gives_away { "prvAssignActivity" } else { "prvWriteActivity" };
+            let message = format!("Principal user (Id={APP_USER}, type=8) is missing {right} privilege on OTC=4200.");
+            return Err(error(403, "0x80040220", &message));
+        }
+        if is_visit && self.demands_field {
+            return Err(error(400, "0x80040265", "A required field is missing: new_region."));
+        }
         for (name, value) in values {
             if let Some(nav) = name.strip_suffix("@odata.bind") {
                 let link = entity.link(nav).ok_or_else(|| {
@@ -373,10 +386,14 @@ impl FakeDynamics {
         asked: &Asked,
         now: Timestamp,
     ) -> Answer {
+        if let Some(header) = self.refuses_header.filter(|header| asked.header(header).is_some()) {
+            return error(400, "", &format!("The header {header} is not supported."));
+        }
         let etag = |at: usize| format!("W/\"{}\"", self.rows(entity.name)[at]["#version"]);
         match (asked.header("if-match"), asked.header("if-none-match"), at) {
             (_, Some("*"), Some(_)) => return error(412, "", "A record with matching key values already exists."),
             (Some(_), _, None) => return Self::absent(entity, column, value),
+            (None, _, None) if self.only_updates => return Self::absent(entity, column, value),
             (Some(wanted), _, Some(at)) if wanted != "*" && wanted != etag(at) => {
                 return error(412, "0x80060882", "The version of the existing record doesn't match.");
             }

@@ -20,12 +20,6 @@ fn parts(token: &str) -> Option<(u64, i64, usize)> {
 }
 
 impl FakeDynamics {
-    /// Deletes a contact as the company's people would.
-    pub fn delete_contact(&mut self, id: &str) {
-        let at = self.rows("contact").iter().position(|row| row["contactid"] == id).unwrap();
-        self.remove(super::entity("contact"), at);
-    }
-
     /// `None`: this is no question about changes.
     pub(super) fn tracked(&mut self, entity: &'static Entity, asked: &Asked, now: Timestamp) -> Option<Answer> {
         let options = Options(&asked.query);

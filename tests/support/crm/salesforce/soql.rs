@@ -74,6 +74,15 @@ impl Query {
     pub fn matches(&self, row: &Row) -> bool {
         self.any.is_empty() || self.any.iter().any(|all| all.iter().all(|condition| condition.holds(row)))
     }
+
+    /// Whether a row's id is compared with what can be none.
+    pub fn misnames_ids(&self) -> bool {
+        let is_wrong = |condition: &Condition| match condition {
+            Condition::Is(field, id) => field == "Id" && !matches!(id.len(), 15 | 18),
+            _ => false,
+        };
+        self.any.iter().flatten().any(is_wrong)
+    }
 }
 
 impl Condition {
@@ -82,13 +91,13 @@ impl Condition {
         match self {
             Self::Is(field, value) => text(field) == value,
             Self::In(field, values) => values.iter().any(|value| text(field) == value),
-            Self::Like(field, pattern) => like(text(field), pattern),
+            Self::Like(field, pattern) => like(&text(field).to_lowercase(), &pattern.to_lowercase()),
             Self::From(field, at) => text(field).parse::<jiff::Timestamp>().is_ok_and(|own| own >= *at),
         }
     }
 }
 
-/// `%` stands for any run of characters.
+/// `%` stands for any run of characters; the caller has made capitals small.
 pub fn like(text: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('%');
     let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
