@@ -197,6 +197,7 @@ async fn the_date_of_every_answer_of_a_crm_is_heard() {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         timer: Arc::new(SystemTimer),
         secrets: Arc::new(NoSecrets),
+        server_clock: Arc::default(),
     };
     let mut http = Http::new(&HttpSettings::default(), &tools, Duration::ZERO).expect("a client");
     http.send(&Request::get(format!("http://{address}/"))).await.expect("an answer");

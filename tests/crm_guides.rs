@@ -110,7 +110,9 @@ async fn guide(vendor: &str, page: &str) {
     assert!(session.server.crm.lock().unwrap().visits().is_empty(), "{vendor}: nothing was sent");
 
     crm::road::visit(&store, &clock, regular, crm::POISON_TILL);
-    // The worker of a service: one visit arrives, the other is refused.
+    // That another one is taken shows whose fault it is.
+    crm::road::visit(&store, &clock, regular, "till-1");
+    // The worker of a service: two visits arrive, one is refused.
     let mut courier = crm::road::courier_of(&store_again(&session), &session.shop.path("snova.toml"));
     while store.outbox_status().unwrap().depth > 0 {
         let wait = courier.step().await;

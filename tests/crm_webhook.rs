@@ -312,6 +312,7 @@ async fn the_receiver_of_the_guide_takes_each_visit_once() {
         clock: Arc::new(snova::clock::SystemClock::new()),
         timer: Arc::new(snova::crm::SystemTimer),
         secrets: Arc::clone(&bench.secrets) as Arc<dyn snova::crm::Secrets>,
+        server_clock: Arc::default(),
     };
     let key = "a key of the shop, drawn at random".to_owned();
     bench.secrets.0.lock().unwrap().insert("crm/webhook/key".to_owned(), key);

@@ -15,6 +15,8 @@ use crate::store::{Conclusion, StoreError};
 
 /// A visit that fails so often by itself, while others get through, is given up.
 const MOST_ATTEMPTS: u32 = 30;
+/// The longest rest of one visit while everything fails: longer than the lane's own, so that another one is tried.
+const IN_AN_OUTAGE: Duration = Duration::from_secs(10 * 60);
 
 /// What is left of a piece.
 enum Halves {
@@ -115,11 +117,8 @@ impl Courier {
                 if failure.class == FailureClass::Transient {
                     self.batch = (self.batch / 2).max(1);
                 }
-                // One that fails alone while all was well is suspected itself; in an outage nothing is held against it.
-                let well = self.parts.store.sync_state_of(self.target)?.failing_since.is_none();
-                if let [only] = piece.as_slice()
-                    && (well || failure.class == FailureClass::Poison)
-                {
+                // One that fails alone rests by itself too: if it is the cause, the next try is another's.
+                if let [only] = piece.as_slice() {
                     let conclusion = self.after_failure(only.record.key, only.attempts, &failure)?;
                     self.write(vec![(only.record.key, conclusion)])?;
                     if failure.contact_gone {
@@ -210,9 +209,9 @@ impl Courier {
             let not_before = later(self.now(), self.backoff.of_event(attempts));
             return Ok(Conclusion::Again { class: FailureClass::Transient.as_str(), said, not_before });
         }
-        let hopeless = failure.class == FailureClass::Transient
-            && attempts >= MOST_ATTEMPTS
-            && self.parts.store.sync_state_of(self.target)?.failing_since.is_none();
+        let well = self.parts.store.sync_state_of(self.target)?.failing_since.is_none();
+        // In an outage nothing is held against it.
+        let hopeless = failure.class == FailureClass::Transient && attempts >= MOST_ATTEMPTS && well;
         if failure.class == FailureClass::Poison || hopeless {
             self.parts.metrics.crm_deliveries.inc("refused");
             tracing::warn!(%event, class, said, "the CRM refuses an event; look at it with `snova sync status`");
@@ -224,7 +223,8 @@ impl Courier {
             });
         }
         self.settling.tried(event, self.parts.clock.monotonic());
-        let rest = self.backoff.of_event(attempts).max(self.settled_after());
+        let rest = if well { Duration::MAX } else { IN_AN_OUTAGE };
+        let rest = self.backoff.of_event(attempts).min(rest).max(self.settled_after());
         Ok(Conclusion::Again { class, said, not_before: later(self.now(), rest) })
     }
 
