@@ -16,6 +16,7 @@ use jiff::SignedDuration;
 use scripted_vision::{Face, ScriptedVision, photo, picture, square};
 use snova::clock::{Clock, SinceBoot};
 use snova::customer::{Consent, CustomerId, Verdict, VisitId};
+use snova::face::CounterId;
 use snova::gallery::DecisionConfig;
 use snova::greeter::Greeted;
 use snova::pipeline::PipelineConfig;
@@ -118,6 +119,23 @@ fn a_restart_takes_up_a_visit_within_the_merge_window() {
         assert_eq!(shop.rows("visits WHERE closed_at IS NULL"), 1, "and the visit goes on");
         assert_eq!((shop.rows("visits"), on_screen(&shop), before), (1, first, i64::from(before > 0)));
     }
+}
+
+#[test]
+fn a_visit_bears_who_served_when_it_opened_while_that_is_said() {
+    let (mut shop, face, _) = shop();
+    let (shifts, till) = (shop.desk.shifts(), CounterId::new("till-1"));
+    for who in [Some("Анна"), Some("Яна"), None] {
+        shifts.set(&till, who.map(str::to_owned));
+        show(&mut shop, 30, &[face]);
+        let opened = on_screen(&shop);
+        shifts.set(&till, Some("Сменщица".to_owned()));
+        stay(&mut shop, 2, face);
+        assert_eq!(visit(&shop, opened).served_by.as_deref(), who);
+        shop.clock.advance(Duration::from_secs(400));
+        shop.settle();
+    }
+    assert_eq!(shop.rows("visits"), 3);
 }
 
 #[test]

@@ -368,6 +368,8 @@ fn receipts_and_who_served_go_with_the_erased_and_with_visits_too_old() {
         store.note_served_by(visit, "Сменщик").expect("written");
         assert_eq!(store.visit(visit).expect("readable").expect("there").served_by.as_deref(), Some(who));
     }
+    let nobody = store.note_served_by(VisitId(uuid::Uuid::nil()), "Кассир");
+    assert!(matches!(nobody, Err(StoreError::UnknownVisit(_))), "what was not opened is served by nobody");
     assert!(contains(&bytes_in(device.dir.path()), b"RECEIPT-HIS"));
     assert!(store.erase(ivan, at(10)).expect("he is there").scrubbed);
     let files = bytes_in(device.dir.path());

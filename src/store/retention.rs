@@ -15,7 +15,7 @@ use super::{Store, StoreError};
 /// configured, what is held, and what was refused, leaves.
 const ON_ITS_WAY: &str = "EXISTS (
     SELECT 1 FROM outbox o JOIN targets t ON t.id = o.target WHERE o.visit = visits.id
-    AND (o.state = 'sending' OR o.state = 'new' AND t.identity <> '' OR o.state = 'held' AND o.attempts > 0
+    AND (o.state = 'sending' OR o.state = 'new' AND t.identity <> '' OR o.state = 'held' AND o.attempts > 0 AND o.kind = 'visit'
          OR o.kind = 'correction' AND o.state = 'dead'))";
 
 impl Store {
