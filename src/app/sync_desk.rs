@@ -122,7 +122,11 @@ impl SyncDesk for Outbox {
     }
 
     fn discard(&self, event: Uuid) -> Result<(), SyncError> {
-        if self.store.discard(event, self.clock.wall().at).map_err(unreadable)? { Ok(()) } else { Err(SyncError::UnknownEvent) }
+        if self.store.discard(event, self.clock.wall().at).map_err(unreadable)? {
+            Ok(())
+        } else {
+            Err(SyncError::UnknownEvent)
+        }
     }
 }
 

@@ -77,7 +77,8 @@ fn bring(debt: &Debt, settings: &Configured, store: &Arc<Store>, config: &Config
         Arc::new(StoreSecrets(Some(Arc::clone(store))))
     };
     let clock = super::system_clock();
-    let tools = Tools { clock: Arc::clone(&clock), timer: Arc::new(SystemTimer), secrets, server_clock: Arc::default() };
+    let tools =
+        Tools { clock: Arc::clone(&clock), timer: Arc::new(SystemTimer), secrets, server_clock: Arc::default() };
     let connector = settings.open(&tools)?.context("this file configures no CRM; set kind in [crm]")?;
     let (device, box_id) = (config.device.name.clone(), store.box_id(clock.wall().at)?);
     let at = clock.wall();

@@ -77,7 +77,10 @@ pub fn run(args: SyncArgs, config: &Config) -> Result<Outcome> {
         }
         SyncCommand::Discard { event } => {
             let now = super::system_clock().wall().at;
-            anyhow::ensure!(store.discard(event, now)?, "no given-up event has this id; `snova sync status` lists them");
+            anyhow::ensure!(
+                store.discard(event, now)?,
+                "no given-up event has this id; `snova sync status` lists them"
+            );
             out::line(format_args!("{event} is forgotten"));
             Ok(Outcome::Done)
         }

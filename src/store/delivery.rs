@@ -302,8 +302,9 @@ fn conclude(
     conclusion: &Conclusion,
     before: u64,
 ) -> Result<bool, Fault> {
-    let mut statement =
-        tx.prepare_cached("SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT kind, about, last_error_class FROM outbox WHERE event = ?1 AND target = ?2 AND state = 'sending'",
+    )?;
     let mut rows = statement.query(params![key(event), target.0])?;
     let Some(row) = rows.next()? else { return Ok(false) };
     let kind: String = row.get(0)?;

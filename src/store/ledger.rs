@@ -76,8 +76,7 @@ pub(super) fn void(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<(
 
 /// What `target` has, or may have, under this key.
 pub(super) fn record(tx: &Transaction<'_>, target: TargetId, of: Uuid) -> Result<Option<SentRecord>, Fault> {
-    let mut statement =
-        tx.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE key = ?1 AND target = ?2"))?;
+    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM records WHERE key = ?1 AND target = ?2"))?;
     let mut rows = statement.query(params![key(of), target.0])?;
     rows.next()?.map(read).transpose()
 }
@@ -115,8 +114,7 @@ pub(super) fn targets_of_customer(tx: &Transaction<'_>, customer: CustomerId) ->
 
 /// All that `target` has, or may have, of a customer.
 pub(super) fn records(tx: &Transaction<'_>, target: TargetId, customer: CustomerId) -> Result<Vec<SentRecord>, Fault> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM records WHERE customer = ?1 AND target = ?2 ORDER BY written_at, key");
+    let sql = format!("SELECT {COLUMNS} FROM records WHERE customer = ?1 AND target = ?2 ORDER BY written_at, key");
     let mut statement = tx.prepare_cached(&sql)?;
     let found = statement.query_and_then(params![key(customer.0), target.0], read)?;
     found.collect()

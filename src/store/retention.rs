@@ -30,9 +30,8 @@ impl Store {
         }
         self.write(|tx| {
             tx.execute_batch("CREATE TEMP TABLE IF NOT EXISTS retired (id BLOB PRIMARY KEY); DELETE FROM retired;")?;
-            let sql = format!(
-                "INSERT INTO retired (id) SELECT id FROM visits WHERE {due} ORDER BY opened_at, id LIMIT ?2"
-            );
+            let sql =
+                format!("INSERT INTO retired (id) SELECT id FROM visits WHERE {due} ORDER BY opened_at, id LIMIT ?2");
             let retired = tx.execute(&sql, params![micros(before), limit(most)])?;
             keep_sums(tx)?;
             tx.execute_batch(

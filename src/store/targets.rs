@@ -150,7 +150,8 @@ pub(super) fn of_identity(tx: &Transaction<'_>, identity: &str) -> Result<Option
 
 pub(super) fn wake(tx: &Transaction<'_>) -> Result<(), Fault> {
     tx.execute("UPDATE targets SET blocked_until = NULL, wakes = wakes + 1 WHERE state = 'current'", [])?;
-    let suspects = format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
+    let suspects =
+        format!("UPDATE deliveries SET not_before = NULL WHERE target = {CURRENT} AND suspect_since NOT NULL");
     tx.execute(&suspects, [])?;
     Ok(())
 }

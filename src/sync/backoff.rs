@@ -43,7 +43,9 @@ impl Backoff {
         let base = match failure.class {
             FailureClass::Throttled => failure.wait.unwrap_or_else(|| doubled(THROTTLED, LAST * 2, self.failures)),
             FailureClass::Auth => REFUSED,
-            FailureClass::TenantBlocked => failure.wait.unwrap_or_else(|| doubled(BLOCKED, BLOCKED_LAST, self.failures)),
+            FailureClass::TenantBlocked => {
+                failure.wait.unwrap_or_else(|| doubled(BLOCKED, BLOCKED_LAST, self.failures))
+            }
             FailureClass::Transient | FailureClass::Poison => {
                 failure.wait.unwrap_or_default().max(doubled(FIRST, LAST, self.failures))
             }

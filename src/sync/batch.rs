@@ -197,7 +197,12 @@ impl Courier {
     }
 
     /// What becomes of one event after a failure of its own.
-    pub(super) fn after_failure(&mut self, event: Uuid, attempts: u32, failure: &Failure) -> Result<Conclusion, StoreError> {
+    pub(super) fn after_failure(
+        &mut self,
+        event: Uuid,
+        attempts: u32,
+        failure: &Failure,
+    ) -> Result<Conclusion, StoreError> {
         let (class, said) = (failure.class.as_str(), failure.said().to_owned());
         if failure.contact_gone {
             // Nothing is held against it: it goes again once a contact is known, and not at once if that is the same one.

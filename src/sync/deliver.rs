@@ -122,7 +122,12 @@ impl Courier {
     }
 
     /// Concludes an event that travels alone.
-    async fn conclude_one(&mut self, claimed: &Claimed, outcome: Result<(), Failure>, what: &str) -> Result<(), StoreError> {
+    async fn conclude_one(
+        &mut self,
+        claimed: &Claimed,
+        outcome: Result<(), Failure>,
+        what: &str,
+    ) -> Result<(), StoreError> {
         match outcome {
             Ok(()) => {
                 self.parts.metrics.crm_deliveries.inc(what);

@@ -196,7 +196,7 @@ fn not_kept(field: &str) -> Failure {
 }
 
 fn contact_gone() -> Failure {
-    Failure::poison("the visit's contact is not in SuiteCRM any more; link the customer anew by `snova crm link`")
+    Failure::contact_gone("the visit's contact is not in SuiteCRM any more; link the customer anew by `snova crm link`")
 }
 
 /// What a look at the contacts' fields came to: the external id must be there, the card's may be.
@@ -263,9 +263,7 @@ fn at_fault() -> Failure {
 
 /// A refusal of which it is not known whose fault it is: the lane finds that out.
 fn unexplained() -> Failure {
-    Failure::poison(
-        "SuiteCRM's database refused a visit and gave no reason; it is tried again, see suitecrm.log there",
-    )
+    Failure::poison("SuiteCRM's database refused a visit and gave no reason; it is tried again, see suitecrm.log there")
 }
 
 #[cfg(test)]
