@@ -85,7 +85,12 @@ async fn a_spoilt_lane(vendor: &str, till: &str, spoil: impl Fn(&Road, bool)) {
 }
 
 async fn everything_refused_stops_the_lane_and_it_goes_on_by_itself(vendor: &str) {
-    a_spoilt_lane(vendor, POISON_TILL, |road, spoilt| if !spoilt { mend_rows(road) }).await;
+    a_spoilt_lane(vendor, POISON_TILL, |road, spoilt| {
+        if !spoilt {
+            mend_rows(road)
+        }
+    })
+    .await;
     if NOT_YET.contains(&vendor) {
         return;
     }

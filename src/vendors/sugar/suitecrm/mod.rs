@@ -264,9 +264,7 @@ fn at_fault() -> Failure {
 
 /// A refusal of which it is not known whose fault it is: the lane finds that out.
 fn unexplained() -> Failure {
-    Failure::poison(
-        "SuiteCRM's database refused a visit and gave no reason; it is tried again, see suitecrm.log there",
-    )
+    Failure::poison("SuiteCRM's database refused a visit and gave no reason; it is tried again, see suitecrm.log there")
 }
 
 #[cfg(test)]
