@@ -40,7 +40,9 @@ impl Outbox {
 
     fn notes(&self, status: &OutboxStatus, now: Timestamp) -> Vec<(DeliveryTrouble, String)> {
         let skew = self.clock.judgement().and_then(|judgement| judgement.skew);
-        notes(status, skew, None, now)
+        let target = self.store.current_target();
+        let other_key = target.and_then(|target| self.store.other_company_key(target)).unwrap_or_default();
+        notes(status, skew, other_key.as_deref(), now)
     }
 
     /// What a cashier should know of it.

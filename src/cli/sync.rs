@@ -94,7 +94,8 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
     let debts = store.debts()?;
     let now = super::system_clock().wall().at;
     let resting = state.blocked_until.filter(|until| *until > now);
-    let notes = notes(&outbox, None, None, now);
+    let other_key = store.other_company_key(store.current_target()?)?;
+    let notes = notes(&outbox, None, other_key.as_deref(), now);
     let quiet = letters.is_empty() && state.error_class.is_none() && state.unlinked == 0 && debts.is_empty();
     let outcome = if quiet && notes.is_empty() { Outcome::Done } else { Outcome::Warnings };
     if as_json {

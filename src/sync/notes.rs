@@ -31,12 +31,16 @@ pub fn notes(
         ));
     }
     if status.unclear > 0 {
-        let what = format!("{} customers could be several contacts, or another's", status.unclear);
-        notes.push((DeliveryTrouble::Unclear, format!("{what}; say which with `snova crm link`")));
+        let what = format!("of {} customers a person must say which contact they are", status.unclear);
+        let deleted = match status.deleted {
+            0 => String::new(),
+            deleted => format!(", of {deleted} because theirs was deleted in the CRM"),
+        };
+        notes.push((DeliveryTrouble::Unclear, format!("{what}{deleted}; see `snova crm unclear`")));
     }
     if let Some(other) = other_key {
         let what = format!("another store marks contacts with another company key ({other})");
-        notes.push((DeliveryTrouble::OtherKey, format!("{what}; give all stores the same one")));
+        notes.push((DeliveryTrouble::OtherKey, format!("{what}; see `snova crm company-key`")));
     }
     if let Some(skew) = skew.filter(|skew| skew.abs() > MUCH_SKEW) {
         let side = if skew.is_negative() { "behind" } else { "ahead of" };
