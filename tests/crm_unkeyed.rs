@@ -17,8 +17,8 @@ use crm::{FakeContact, FakeCrm, Fault};
 use jiff::SignedDuration;
 use snova::clock::Clock;
 use snova::crm::{
-    ConsentWord, ContactId, Creation, Failure, FailureClass, Finding, Forgotten, Greeting, Mark, NewContact, Receipt, RecordId,
-    Seek, SentVisit, Told, Verdict, VisitRecord,
+    ConsentWord, ContactId, Creation, Failure, FailureClass, Finding, Forgotten, Greeting, Mark, NewContact, Receipt,
+    RecordId, Seek, SentVisit, Told, Verdict, VisitRecord,
 };
 use snova::customer::CustomerId;
 use uuid::Uuid;
