@@ -27,6 +27,11 @@ pub(super) async fn probe(org: &mut Dynamics) -> Vec<Finding> {
             let read: Vec<Finding> = read.map(|name| column(&contact, "contact", name, false)).collect();
             found.push(column(&contact, "contact", &external, true));
             found.extend(room(org, &external).await);
+            let keys = contact["Keys"].as_array().into_iter().flatten();
+            if keys.into_iter().any(|key| key["KeyAttributes"] == serde_json::json!([external])) {
+                let remedy = "delete it: contacts that were merged may bear one mark, which it refuses";
+                found.push(Finding::warning(format!("the alternate key {external} of contact"), remedy));
+            }
             found.extend(read);
             let what = "change tracking of contact";
             found.push(if contact["ChangeTrackingEnabled"] == true {

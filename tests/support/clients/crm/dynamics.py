@@ -32,16 +32,16 @@ with DataverseClient(fake.url, credential(told["client_secret"])) as org:
     made = org.records.create("contact", {"firstname": "Иван", "lastname": "O'Connor", "mobilephone": "+79123456789"})
     contact = org.records.retrieve("contact", made, select=["firstname", "emailaddress1"])
     fake.expect("read again", contact["firstname"] == "Иван" and contact["emailaddress1"] is None)
-    org.records.update("contact", made, {"new_snovacustomer": "k-1"})
-    org.records.upsert("contact", [UpsertItem({"new_snovacustomer": "k-1"}, {"emailaddress1": "i@x.ru"})])
-    org.records.upsert("contact", [UpsertItem({"new_snovacustomer": "k-2"}, {"lastname": "Новый"})])
+    org.records.update("contact", made, {"new_cardnumber": "k-1", "new_snovacustomer": "k-1"})
+    org.records.upsert("contact", [UpsertItem({"new_cardnumber": "k-1"}, {"emailaddress1": "i@x.ru"})])
+    org.records.upsert("contact", [UpsertItem({"new_cardnumber": "k-2"}, {"lastname": "Новый"})])
     org.records.upsert("contact", [
-        UpsertItem({"new_snovacustomer": "k-3"}, {"lastname": "Третий"}),
-        UpsertItem({"new_snovacustomer": "k-4"}, {"lastname": "Четвёртый"}),
+        UpsertItem({"new_cardnumber": "k-3"}, {"lastname": "Третий"}),
+        UpsertItem({"new_cardnumber": "k-4"}, {"lastname": "Четвёртый"}),
     ])
-    found = org.records.list("contact", filter="new_snovacustomer eq 'k-1'", select=["contactid", "emailaddress1"])
+    found = org.records.list("contact", filter="new_cardnumber eq 'k-1'", select=["contactid", "emailaddress1"])
     fake.expect("one row by its key", [(row["contactid"], row["emailaddress1"]) for row in found] == [(made, "i@x.ru")])
-    error = fake.refused(HttpError, lambda: org.records.create("contact", {"lastname": "X", "new_snovacustomer": "k-1"}))
+    error = fake.refused(HttpError, lambda: org.records.create("contact", {"lastname": "X", "new_cardnumber": "k-1"}))
     fake.expect(f"a key cannot be had twice: {error}", error.status_code == 412)
     error = fake.refused(HttpError, lambda: org.records.create("contact", {"lastname": "X", "new_shoe": "44"}))
     fake.expect(f"an unknown column is refused: {error}", error.status_code == 400)

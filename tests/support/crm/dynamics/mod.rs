@@ -50,6 +50,7 @@ pub const ENTITIES: &[Entity] = &[
             ("description", Kind::Text),
             ("birthdate", Kind::Date),
             ("new_snovacustomer", Kind::Text),
+            ("new_cardnumber", Kind::Text),
             ("new_tier", Kind::Whole),
             ("new_offer", Kind::Text),
             ("new_visits", Kind::Whole),
@@ -149,7 +150,7 @@ pub const ENTITIES: &[Entity] = &[
 ];
 
 /// Alternate keys of one column.
-const KEYS: &[(&str, &str)] = &[("new_snovadevice", "new_device")];
+const KEYS: &[(&str, &str)] = &[("contact", "new_cardnumber"), ("new_snovadevice", "new_device")];
 
 fn entity(name: &str) -> &'static Entity {
     ENTITIES.iter().find(|entity| entity.name == name).unwrap()
