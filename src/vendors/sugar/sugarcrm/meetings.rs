@@ -100,10 +100,19 @@ impl SugarCrm {
         };
         let requests: Vec<Value> = live.iter().map(row).collect();
         let sent = if requests.is_empty() { Vec::new() } else { self.bulk(&requests).await? };
-        let sent: Vec<_> = sent.into_iter().map(wire::BulkRow::recorded).collect();
-        // An upsert says "invalid parameter" of everything: whether its key is a field at all must be asked for.
-        if there.is_empty() && sent.iter().any(|row| matches!(row, Err(f) if f.class == FailureClass::Poison)) {
-            self.meetings(&keys).await?;
+        let mut sent: Vec<_> = sent.into_iter().map(wire::BulkRow::recorded).collect();
+        // An upsert says "invalid parameter" of everything: whether its key is a field at all must be asked for, and
+        // what is there all the same is tied by its id.
+        let refused = |row: &Result<_, Failure>| row.as_ref().is_err_and(|f| f.class == FailureClass::Poison);
+        if self.settings.visit_key_field.is_none() && sent.iter().any(refused) {
+            let there = self.meetings(&keys).await?;
+            let loose = |(place, visit): (usize, &&VisitRecord)| {
+                let id = there.get(&visit.key.to_string()).filter(|_| refused(&sent[place]))?;
+                Some((place, self.bulk_row(visit, None, Some(id))))
+            };
+            let (places, requests): (Vec<usize>, Vec<Value>) = live.iter().enumerate().filter_map(loose).unzip();
+            let tied = if requests.is_empty() { Vec::new() } else { self.bulk(&requests).await? };
+            places.into_iter().zip(tied).for_each(|(place, row)| sent[place] = row.recorded());
         }
         let mut sent = sent.into_iter();
         let answer = |visit: &VisitRecord| {
