@@ -66,7 +66,8 @@ async fn tenant(vendor: &str, told: bool) -> Tenant {
         ($fake:expr) => {{
             let fake = Arc::new(Mutex::new($fake));
             let crm: Arc<Mutex<dyn FakeCrm>> = fake.clone();
-            let beans: Box<dyn Fn(&mut dyn FnMut(&mut Beans))> = Box::new(move |look| look(&mut fake.lock().unwrap().beans));
+            let beans: Box<dyn Fn(&mut dyn FnMut(&mut Beans))> =
+                Box::new(move |look| look(&mut fake.lock().unwrap().beans));
             (crm, beans)
         }};
     }
@@ -420,6 +421,14 @@ async fn a_tenant_without_the_fields_is_told_each_and_one_with_them_has_all_well
         let (last, fields) = found.split_last().unwrap();
         assert_eq!(fields.len(), 1 + 9 + 7, "{vendor}");
         assert!(fields[1..].iter().all(|f| f.verdict == Verdict::Warning && f.remedy.contains("Studio")), "{vendor}");
+        // The guide shows it as it is.
+        let sugar = vendor.starts_with("sugar");
+        let guide = if sugar { include_str!("../docs/crm/sugarcrm.md") } else { include_str!("../docs/crm/suitecrm.md") };
+        for finding in &fields[1..] {
+            let line = format!("warning  {}: {}\n", finding.what, finding.remedy);
+            assert!(guide.contains(&line), "{vendor}: {line}");
+        }
+        assert!(guide.contains(&last.remedy), "{vendor}");
         // What is to be pasted is what the fake has once the administrator has made the fields.
         assert_eq!(last.remedy, bench.server.crm.lock().unwrap().told_config(), "{vendor}");
         let mut bench = tenant(vendor, true).await;

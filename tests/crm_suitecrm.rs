@@ -64,7 +64,9 @@ async fn a_visit_is_one_request_once_saving_is_seen_to_tie_and_two_where_it_does
             let visit = bench.visit(&contact);
             bench.server.forget_asked();
             assert!(bench.connector.record(std::slice::from_ref(&visit)).await.unwrap()[0].is_ok());
-            sent.push(requests(&bench).iter().filter(|line| line.contains("eetings") || line.ends_with("/module")).count());
+            sent.push(
+                requests(&bench).iter().filter(|line| line.contains("eetings") || line.ends_with("/module")).count(),
+            );
         }
         assert_eq!(sent, if saves_no_tie { [3, 2, 2, 2] } else { [2, 1, 1, 1] }, "the first one is looked at");
         let visits = crm.lock().unwrap().visits();

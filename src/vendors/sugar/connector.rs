@@ -46,8 +46,11 @@ pub(super) trait Api: Send {
     /// Removes rows; what is not there is no error.
     async fn remove(&mut self, module: &'static str, ids: &[String]) -> Result<(), Failure>;
 
-    /// The ids of the meetings that bear these visits' keys or marks.
-    async fn ours(&mut self, visits: &[SentVisit]) -> Result<Vec<String>, Failure>;
+    /// The ids of the meetings that bear these visits' keys or marks: the keys themselves, where they are the ids and what
+    /// is not there does no harm.
+    async fn ours(&mut self, visits: &[SentVisit]) -> Result<Vec<String>, Failure> {
+        Ok(visits.iter().map(|visit| visit.key.to_string()).collect())
+    }
 
     /// All meetings in a contact's list; `None` where the contact is gone.
     async fn meetings_of(&mut self, contact: &str) -> Result<Option<Vec<Row>>, Failure>;
@@ -55,8 +58,13 @@ pub(super) trait Api: Send {
     /// See [`CrmConnector::record`].
     async fn send(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure>;
 
-    /// See [`CrmConnector::reconcile`].
-    async fn look_for(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure>;
+    /// See [`CrmConnector::reconcile`]. One in the bin is not there.
+    async fn look_for(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
+        let keys: Vec<String> = visits.iter().map(|visit| visit.key.to_string()).collect();
+        let there = self.read(MEETINGS, &keys, &["date_start".to_owned()]).await?;
+        let is_there = |key: &String| there.iter().any(|row| row.id == *key && !row.deleted);
+        Ok(keys.into_iter().map(|key| is_there(&key).then_some(RecordId(key))).collect())
+    }
 
     /// Logs in anew and looks at what this member needs beside the fields; the error is a login that fails.
     async fn look(&mut self) -> Result<Vec<Finding>, Failure>;

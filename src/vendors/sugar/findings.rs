@@ -27,7 +27,10 @@ fn named(module: &str, field: &str) -> String {
 }
 
 fn mark_remedy(shape: &Shape) -> String {
-    format!("create it in Studio (Contacts, TextField, 255 characters), or name the right one in [{}.fields]", shape.section)
+    format!(
+        "create it in Studio (Contacts, TextField, 255 characters), or name the right one in [{}.fields]",
+        shape.section
+    )
 }
 
 /// How Studio is told to make it; it adds `_c` to the name by itself.

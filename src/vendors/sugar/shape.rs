@@ -108,7 +108,8 @@ impl Shape {
             return Ok(name);
         }
         let (section, vendor) = (self.section, self.vendor);
-        let said = format!("a field in [{section}] is not named as {vendor} names fields: letters, digits and _; correct it");
+        let said =
+            format!("a field in [{section}] is not named as {vendor} names fields: letters, digits and _; correct it");
         Err(Failure::blocked(said, None))
     }
 
@@ -310,7 +311,8 @@ impl Shape {
 
     pub fn not_kept(&self, field: &str) -> Failure {
         let vendor = self.vendor;
-        let said = format!("{vendor} did not keep the field {field} of a contact; create it, and run `snova crm probe`");
+        let said =
+            format!("{vendor} did not keep the field {field} of a contact; create it, and run `snova crm probe`");
         Failure::blocked(said, None)
     }
 

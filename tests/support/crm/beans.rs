@@ -189,9 +189,15 @@ impl Beans {
             }
         }
         let mark = self.get("Contacts", loser).and_then(|bean| bean.get("snova_customer_c").cloned());
-        let has_own = self.get("Contacts", survivor).unwrap().get("snova_customer_c").is_some_and(|own| !own.is_empty());
+        let has_own =
+            self.get("Contacts", survivor).unwrap().get("snova_customer_c").is_some_and(|own| !own.is_empty());
         let kept = mark.filter(|_| self.merge_keeps_mark && !has_own);
-        self.update("Contacts", survivor, &kept.map(|mark| ("snova_customer_c".to_owned(), mark)).into_iter().collect(), now);
+        self.update(
+            "Contacts",
+            survivor,
+            &kept.map(|mark| ("snova_customer_c".to_owned(), mark)).into_iter().collect(),
+            now,
+        );
         self.remove("Contacts", loser, now);
     }
 

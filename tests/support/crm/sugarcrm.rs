@@ -397,7 +397,8 @@ impl FakeCrm for FakeSugar {
     }
 
     fn is_visit_write(&self, asked: &Asked) -> bool {
-        (asked.path.ends_with("/bulk") && asked.text().contains("/Meetings")) || (asked.method == "POST" && asked.path.ends_with("/Meetings"))
+        (asked.path.ends_with("/bulk") && asked.text().contains("/Meetings"))
+            || (asked.method == "POST" && asked.path.ends_with("/Meetings"))
     }
 
     fn visits(&self) -> Vec<FakeVisit> {

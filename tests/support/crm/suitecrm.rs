@@ -226,7 +226,9 @@ impl FakeSuite {
         if given.is_some_and(|id| !is_uuid(id)) || (!create && given.is_none()) {
             return refused("The option \"id\" with value is invalid.");
         }
-        if let Some(unknown) = attributes.keys().find(|field| !known.contains(&field.as_str()) && *field != "contact_id") {
+        if let Some(unknown) =
+            attributes.keys().find(|field| !known.contains(&field.as_str()) && *field != "contact_id")
+        {
             return refused(&format!("Property {unknown} in {} module is invalid", singular(name)));
         }
         let mut values = Bean::new();

@@ -8,13 +8,14 @@ mod v8;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::shape::Shape;
-use crate::crm::{ContactFields, CrmConnector, CrmSettings, Failure, RecordFields, ToldFields, Tools};
+use crate::crm::{ContactFields, CrmConnector, CrmSettings, Failure, Manners, RecordFields, ToldFields, Tools};
 
 /// The secrets of the login: the first for V8, the second for v4_1.
 pub const SECRETS: &[&str] = &["crm/suitecrm/client-secret", "crm/suitecrm/password"];
@@ -63,6 +64,11 @@ pub fn open(settings: &Settings, common: &CrmSettings, tools: &Tools) -> Result<
             Box::new(legacy::SuiteCrm::new(shape, user, format!("{url}{path}"), http, tools)?)
         }
     })
+}
+
+/// Meetings and contacts have ids of ours, and SuiteCRM refuses either the second time.
+fn ways(batch: usize) -> Manners {
+    Manners { keyed: true, batch, keyed_contacts: true, settle: Duration::ZERO, needs_contact: true, mark_chars: 255 }
 }
 
 /// As SuiteCRM keeps times: in UTC, with a space. One with a `T` is accepted and lost.

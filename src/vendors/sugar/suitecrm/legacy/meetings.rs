@@ -164,7 +164,8 @@ impl SuiteCrm {
                 }
             } else {
                 let row = |visit: &&VisitRecord| {
-                    let own = [("parent_type", CONTACTS), ("parent_id", &*visit.contact.0), ("contact_id", &visit.contact.0)];
+                    let own =
+                        [("parent_type", CONTACTS), ("parent_id", &*visit.contact.0), ("contact_id", &visit.contact.0)];
                     let values: Values = own.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
                     written(&visit.key.to_string(), &values, false)
                 };

@@ -18,8 +18,7 @@ use self::wire::Answer;
 use super::{SECRETS, Suspects};
 use crate::crm::watermark::Watermark;
 use crate::crm::{
-    Failure, Finding, Http, HttpSettings, Manners, Mark, RecordId, Request, Seek, SentVisit, Tools, VisitRecord,
-    phone_like,
+    Failure, Finding, Http, HttpSettings, Manners, Mark, RecordId, Request, Seek, Tools, VisitRecord, phone_like,
 };
 use crate::vendors::sugar::connector::Api;
 use crate::vendors::sugar::findings;
@@ -215,14 +214,7 @@ impl Api for SuiteCrm {
     }
 
     fn ways(&self) -> Manners {
-        Manners {
-            keyed: true,
-            batch: BATCH,
-            keyed_contacts: true,
-            settle: Duration::ZERO,
-            needs_contact: true,
-            mark_chars: 255,
-        }
+        super::ways(BATCH)
     }
 
     fn now(&self) -> jiff::Timestamp {
@@ -231,8 +223,7 @@ impl Api for SuiteCrm {
 
     async fn read(&mut self, module: &'static str, ids: &[String], fields: &[String]) -> Result<Vec<Row>, Failure> {
         let mut rows = self.entries(module, ids, fields).await?;
-        let absent: Vec<String> =
-            ids.iter().filter(|id| !rows.iter().any(|row| row.id == **id)).cloned().collect();
+        let absent: Vec<String> = ids.iter().filter(|id| !rows.iter().any(|row| row.id == **id)).cloned().collect();
         let binned = self.thrown_away(module, &absent).await?;
         rows.extend(binned.into_iter().map(|id| Row { id, deleted: true, ..Row::default() }));
         Ok(rows)
@@ -319,16 +310,12 @@ impl Api for SuiteCrm {
             }
             let done = self.set_entries(module, rows).await?.is_some();
             if !self.entries(module, ids, &[]).await?.is_empty() {
-                let said = format!("SuiteCRM did not remove a record; give the user's role the right to delete {module}");
+                let said =
+                    format!("SuiteCRM did not remove a record; give the user's role the right to delete {module}");
                 return Err(if done { Failure::blocked(said, None) } else { Failure::transient(said) });
             }
         }
         Ok(())
-    }
-
-    /// Their ids are the keys: what is not there is passed over.
-    async fn ours(&mut self, visits: &[SentVisit]) -> Result<Vec<String>, Failure> {
-        Ok(visits.iter().map(|visit| visit.key.to_string()).collect())
     }
 
     async fn meetings_of(&mut self, contact: &str) -> Result<Option<Vec<Row>>, Failure> {
@@ -356,13 +343,6 @@ impl Api for SuiteCrm {
 
     async fn send(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
         self.record_all(visits).await
-    }
-
-    async fn look_for(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
-        let keys: Vec<String> = visits.iter().map(|visit| visit.key.to_string()).collect();
-        let there = self.entries(MEETINGS, &keys, &[]).await?;
-        let is_there = |key: &String| there.iter().any(|row| row.id == *key);
-        Ok(keys.into_iter().map(|key| is_there(&key).then_some(RecordId(key))).collect())
     }
 
     async fn look(&mut self) -> Result<Vec<Finding>, Failure> {

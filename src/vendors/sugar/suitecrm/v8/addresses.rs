@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::wire::{self, Outcome};
 use super::SuiteCrm;
+use super::wire::{self, Outcome};
 use crate::crm::watermark::Watermark;
 use crate::crm::{Failure, FailureClass, Finding};
 use crate::vendors::sugar::connector::Api;
