@@ -13,22 +13,23 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
     let platform = word(section, faults, "platform").unwrap_or_else(|| "snova".to_owned());
     let api_version = section.parsed(faults, "api_version", version).unwrap_or_else(|| "v11_10".to_owned());
     let visit_key_field = word(section, faults, "visit_key_field");
-    let defaults = ContactFields {
-        external_id: Some("snova_customer_c".to_owned()),
-        patronymic: None,
-        tier: None,
-        notes: Some("description".to_owned()),
-        offer: None,
-        birthday: Some("birthdate".to_owned()),
-        visits: None,
-        last_visit: None,
-    };
-    let fields = contact_fields(section, faults, defaults);
+    let fields = contact_fields(section, faults, family_fields());
     let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     if section.is_there() && user.is_none() {
         section.missing(faults, "user", "snova");
     }
     Some(Settings { url: url?, user: user?, platform, api_version, visit_key_field, fields, told, record })
+}
+
+/// What the whole family calls the fields of a contact, unless said otherwise.
+pub(super) fn family_fields() -> ContactFields {
+    let named = |name: &str| Some(name.to_owned());
+    ContactFields {
+        external_id: named("snova_customer_c"),
+        notes: named("description"),
+        birthday: named("birthdate"),
+        ..ContactFields::default()
+    }
 }
 
 /// Visits stand at addresses that begin with it.

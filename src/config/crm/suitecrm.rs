@@ -2,9 +2,9 @@
 //!
 //! Their meaning to the owner is in `firmware-config/snova.toml`.
 
+use super::sugarcrm::family_fields;
 use super::{address, contact_fields, record_fields, told_fields, word};
 use crate::config::reader::{Faults, Section};
-use crate::crm::ContactFields;
 use crate::vendors::sugar::suitecrm::{Api, Settings};
 
 pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Settings> {
@@ -14,17 +14,7 @@ pub(super) fn settings(section: &mut Section, faults: &mut Faults) -> Option<Set
     let user = word(section, faults, "user");
     let default = if is_v8 { "/Api" } else { "/service/v4_1/rest.php" };
     let path = section.parsed(faults, "path", path).unwrap_or_else(|| default.to_owned());
-    let defaults = ContactFields {
-        external_id: Some("snova_customer_c".to_owned()),
-        patronymic: None,
-        tier: None,
-        notes: Some("description".to_owned()),
-        offer: None,
-        birthday: Some("birthdate".to_owned()),
-        visits: None,
-        last_visit: None,
-    };
-    let fields = contact_fields(section, faults, defaults);
+    let fields = contact_fields(section, faults, family_fields());
     let (told, record) = (told_fields(section, faults), record_fields(section, faults));
     if section.is_there() && is_v8 && client_id.is_none() {
         section.missing(faults, "client_id", "4b2a7f3c-…");

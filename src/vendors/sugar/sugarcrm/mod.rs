@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
     ContactFields, CrmConnector, CrmSettings, Failure, FailureClass, Finding, Http, Manners, Mark, RecordFields,
@@ -112,9 +113,7 @@ impl SugarCrm {
                 granted => return granted,
             }
         }
-        let password = self.tools.secrets.secret(SECRETS[0]).map_err(Failure::auth)?.ok_or_else(|| {
-            Failure::auth(format!("no password is kept; give it with `snova crm secret {}`", SECRETS[0]))
-        })?;
+        let password = kept(&self.tools, SECRETS[0])?;
         let body = json!({
             "grant_type": "password", "client_id": "sugar", "client_secret": "", "username": self.settings.user,
             "password": password, "platform": self.settings.platform,

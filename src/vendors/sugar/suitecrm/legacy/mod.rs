@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use self::wire::Answer;
 use super::{SECRETS, Suspects};
+use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
     Failure, Finding, Http, HttpSettings, Manners, Mark, RecordId, Request, Seek, Tools, VisitRecord, phone_like,
@@ -67,9 +68,7 @@ impl SuiteCrm {
     }
 
     async fn log_in(&mut self) -> Result<String, Failure> {
-        let password = self.tools.secrets.secret(SECRETS[1]).map_err(Failure::auth)?.ok_or_else(|| {
-            Failure::auth(format!("no password is kept; give it with `snova crm secret {}`", SECRETS[1]))
-        })?;
+        let password = kept(&self.tools, SECRETS[1])?;
         let digest: String = Md5::digest(password.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         let body = json!({
             "user_auth": { "user_name": self.user, "password": digest, "version": "1" },

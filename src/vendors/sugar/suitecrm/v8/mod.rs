@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use self::addresses::Addresses;
 use self::wire::{Outcome, Refusal};
 use super::{SECRETS, Suspects};
+use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
     Failure, Finding, Http, HttpSettings, Manners, Mark, RecordId, Reply, Request, Seek, Token, Tools, VisitRecord,
@@ -75,9 +76,7 @@ impl SuiteCrm {
     }
 
     async fn log_in(&mut self) -> Result<Token, Failure> {
-        let secret = self.tools.secrets.secret(SECRETS[0]).map_err(Failure::auth)?.ok_or_else(|| {
-            Failure::auth(format!("no client secret is kept; give it with `snova crm secret {}`", SECRETS[0]))
-        })?;
+        let secret = kept(&self.tools, SECRETS[0])?;
         let body = json!({
             "grant_type": "client_credentials", "client_id": self.client_id, "client_secret": secret,
         });
