@@ -14,7 +14,7 @@ use crm::sugarcrm::FakeSugar;
 use crm::{Asked, FakeContact, FakeCrm, Fault, POISON_TILL};
 use serde_json::Value;
 use snova::clock::Clock;
-use snova::crm::{ContactId, FailureClass, Forgotten, NewContact, Seek, SentVisit, Verdict, VisitRecord};
+use snova::crm::{FailureClass, Forgotten, Seek, SentVisit, Verdict, VisitRecord};
 use snova::customer::CustomerId;
 
 /// A bench whose fake can be looked into.
@@ -165,65 +165,6 @@ async fn a_phone_is_found_in_the_spellings_that_people_use_and_never_by_a_part_o
 }
 
 #[tokio::test]
-async fn a_customer_is_linked_created_voided_and_forgotten() {
-    let (mut bench, crm) = tenant(true).await;
-    let contact = add(&bench, ivan());
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    bench.connector.link(&ContactId(contact.clone()), customer).await.unwrap();
-    assert_eq!(crm.lock().unwrap().contact(&contact).unwrap().external_id, customer.to_string());
-    let (given, email) = ("Елена".to_owned(), Some("elena@example.com".to_owned()));
-    let new = NewContact {
-        customer: CustomerId(uuid::Uuid::from_u128(8)),
-        given,
-        patronymic: Some("Олеговна".to_owned()),
-        family: None,
-        phone: Some("+79120000001".to_owned()),
-        email,
-    };
-    let created = bench.connector.create(&new).await.unwrap();
-    let found = bench.connector.find(&Seek::ExternalId(new.customer)).await.unwrap();
-    assert_eq!(found[0].id, created.0);
-    assert_eq!((found[0].emails.len(), found[0].phones.len(), found[0].patronymic.is_some()), (1, 1, true));
-    let visit = bench.visit(&contact);
-    bench.connector.record(std::slice::from_ref(&visit)).await.unwrap();
-    bench.connector.void(&sent(&visit)).await.unwrap();
-    assert!(crm.lock().unwrap().visits()[0].void);
-    let gone = Forgotten {
-        key: visit.key,
-        customer,
-        contact: Some(ContactId(contact.clone())),
-        visits: vec![sent(&visit), sent(&bench.visit(&contact))],
-    };
-    for _ in 0..2 {
-        bench.connector.forget(&gone).await.unwrap();
-        bench.connector.void(&sent(&visit)).await.unwrap();
-    }
-    assert!(crm.lock().unwrap().visits().iter().all(|visit| visit.erased));
-    assert!(crm.lock().unwrap().contact(&contact).unwrap().external_id.is_empty());
-    let nobody = ContactId("5ca1ab1e-0000-4000-8000-00000000ffff".to_owned());
-    assert_eq!(bench.connector.link(&nobody, customer).await.unwrap_err().class, FailureClass::Poison);
-    assert!(bench.connector.contact(&nobody).await.unwrap().is_none());
-    bench.connector.forget(&Forgotten { contact: Some(nobody), ..gone }).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_field_that_sugar_passes_over_in_silence_is_found_out() {
-    let crm = Arc::new(Mutex::new(FakeSugar::of(true)));
-    let change = |config: String| config.replace("fields]\n", "fields]\nexternal_id = \"nowhere_c\"\n");
-    let mut bench = Bench::with(crm, change).await;
-    let contact = ContactId(add(&bench, ivan()));
-    let customer = CustomerId(uuid::Uuid::from_u128(7));
-    for refused in [
-        bench.connector.link(&contact, customer).await.unwrap_err(),
-        bench.connector.find(&Seek::ExternalId(customer)).await.unwrap_err(),
-    ] {
-        assert_eq!(refused.class, FailureClass::TenantBlocked, "{refused}");
-    }
-    let findings = bench.connector.probe().await;
-    assert!(findings.iter().any(|f| f.verdict == Verdict::Missing && f.what.contains("nowhere_c")), "{findings:#?}");
-}
-
-#[tokio::test]
 async fn changed_cards_come_page_by_page_and_none_is_missed_while_others_change() {
     let (mut bench, _) = tenant(true).await;
     let contact = add(&bench, ivan());
@@ -287,7 +228,7 @@ async fn twins_of_an_erased_visit_go_too_however_few_are_shown_at_once() {
     let visits = visits.iter().enumerate().map(told).collect();
     let customer = CustomerId(uuid::Uuid::from_u128(7));
     bench.server.forget_asked();
-    bench.connector.forget(&Forgotten { key: customer.0, customer, contact: None, visits }).await.unwrap();
+    bench.connector.forget(&Forgotten { key: customer.0, customer, visits }).await.unwrap();
     assert_eq!(crm.lock().unwrap().beans.live("Meetings").count(), 0);
     let reads = bench.server.asked().iter().filter(|asked| asked.path.ends_with("/filter")).count();
     assert_eq!(reads, 5, "thirteen meetings by three");

@@ -80,7 +80,7 @@ impl Configured {
             Vendor::Creatio(own) => Box::new(creatio::Creatio::new(own, common, tools)?),
             Vendor::Dynamics(own) => Box::new(dynamics::Dynamics::new(own, common, tools)?),
             Vendor::Salesforce(own) => Box::new(salesforce::Salesforce::new(own, common, tools)?),
-            Vendor::SugarCrm(own) => Box::new(sugarcrm::SugarCrm::new(own, common, tools)?),
+            Vendor::SugarCrm(own) => sugarcrm::open(own, common, tools)?,
             Vendor::SuiteCrm(own) => suitecrm::open(own, common, tools)?,
             Vendor::Webhook(own) => Box::new(webhook::Webhook::new(own, common, tools)?),
         };

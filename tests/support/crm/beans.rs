@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use snova::crm::{ConsentWord, Told};
+
 use super::{FakeContact, FakeVisit};
 
 /// A row as the database has it; a field that is not there is NULL.
@@ -60,22 +62,49 @@ pub const MEETING: &[&str] = &[
     "snova_visit_c",
 ];
 
+/// What Snova writes on a contact beside its mark, and on a meeting, once the administrator has made the fields.
+const TOLD: &[&str] = &[
+    "snova_first_visit_c",
+    "snova_last_visit_c",
+    "snova_late_since_c",
+    "snova_consent_c",
+    "snova_consent_until_c",
+    "snova_source_c",
+    "snova_visits_30_c",
+    "snova_visits_90_c",
+    "snova_home_store_c",
+];
+const RECORD: &[&str] = &[
+    "snova_store_c",
+    "snova_counter_c",
+    "snova_how_c",
+    "snova_served_by_c",
+    "snova_receipt_c",
+    "snova_sum_c",
+    "snova_greeting_c",
+];
+
 /// The rows of both modules.
 #[derive(Default)]
 pub struct Beans {
     rows: BTreeMap<&'static str, Vec<Bean>>,
+    /// The administrator has made the fields of [`TOLD`] and [`RECORD`].
+    has_told: bool,
+    /// A merge takes the loser's mark along where the survivor has none; left to itself it does not.
+    pub merge_keeps_mark: bool,
+    /// A logic hook wants a field filled, and the user may not write meetings.
+    pub demands: bool,
+    pub no_right: bool,
+    /// This contact goes into the bin while the next meeting is made.
+    pub goes_meanwhile: Option<String>,
     /// Meetings and the contacts in whose lists they are.
     pub links: BTreeSet<(String, String)>,
     next_id: u64,
 }
 
-/// The module by the name that is asked for, with its fields.
-pub fn module(name: &str) -> Option<(&'static str, &'static [&'static str])> {
-    match name {
-        "Contacts" => Some(("Contacts", CONTACT)),
-        "Meetings" => Some(("Meetings", MEETING)),
-        _ => None,
-    }
+/// The module by the name that is asked for.
+pub fn module(name: &str) -> Option<&'static str> {
+    ["Contacts", "Meetings"].into_iter().find(|own| *own == name)
 }
 
 /// `2026-03-02 09:00:00`, in UTC.
@@ -99,6 +128,100 @@ fn unescaped(text: &str) -> String {
 }
 
 impl Beans {
+    /// The fields of a module.
+    pub fn fields(&self, module: &str) -> Vec<&'static str> {
+        let (own, more) = if module == "Contacts" { (CONTACT, TOLD) } else { (MEETING, RECORD) };
+        own.iter().chain(if self.has_told { more } else { &[] }).copied().collect()
+    }
+
+    /// Whether a row may be written at all.
+    pub fn may_write(&self, module: &str) -> bool {
+        !(self.no_right && module == "Meetings")
+    }
+
+    pub fn is_demanded(&self, module: &str) -> bool {
+        self.demands && module == "Meetings"
+    }
+
+    /// The sections that name the fields, which are there from now on.
+    pub fn told_config(&mut self, section: &str) -> String {
+        self.has_told = true;
+        let line = |name: &&str| {
+            let key = name.trim_start_matches("snova_").trim_end_matches("_c");
+            format!("{key} = \"{name}\"\n")
+        };
+        let part = |part: &str, names: &[&str]| {
+            format!("[crm.{section}.{part}]\n{}", names.iter().map(line).collect::<String>())
+        };
+        part("told", TOLD) + &part("record", RECORD)
+    }
+
+    pub fn told(&self, id: &str) -> Told {
+        let bean = self.any("Contacts", id).unwrap();
+        let text = |key: &str| bean.get(&format!("snova_{key}_c")).filter(|text| !text.is_empty()).cloned();
+        let time = |key: &str| text(key).map(|at| read_sql_time(&at).unwrap());
+        Told {
+            first_visit: time("first_visit"),
+            last_visit: time("last_visit"),
+            late_since: text("late_since").map(|date| date.parse().unwrap()),
+            consent: text("consent").map(|word| match &*word {
+                "live" => ConsentWord::Live,
+                "ended" => ConsentWord::Ended,
+                other => panic!("{other} is no word for a consent"),
+            }),
+            consent_until: text("consent_until").map(|date| date.parse().unwrap()),
+            source: text("source"),
+            visits_30: text("visits_30").map(|count| count.parse().unwrap()),
+            visits_90: text("visits_90").map(|count| count.parse().unwrap()),
+            home_store: text("home_store"),
+        }
+    }
+
+    /// As the page for merging does it: what was linked with the loser is the survivor's, fields are the survivor's own.
+    pub fn merge(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+        let moved = self.links.iter().filter(|(_, contact)| contact == loser);
+        let moved: Vec<_> = moved.map(|(meeting, _)| (meeting.clone(), survivor.to_owned())).collect();
+        self.links.retain(|(_, contact)| contact != loser);
+        self.links.extend(moved);
+        for meeting in self.rows.get_mut("Meetings").into_iter().flatten() {
+            if meeting.get("parent_id").is_some_and(|parent| parent == loser) {
+                meeting.insert("parent_id".to_owned(), survivor.to_owned());
+            }
+        }
+        let mark = self.get("Contacts", loser).and_then(|bean| bean.get("snova_customer_c").cloned());
+        let has_own =
+            self.get("Contacts", survivor).unwrap().get("snova_customer_c").is_some_and(|own| !own.is_empty());
+        let kept = mark.filter(|_| self.merge_keeps_mark && !has_own);
+        self.update(
+            "Contacts",
+            survivor,
+            &kept.map(|mark| ("snova_customer_c".to_owned(), mark)).into_iter().collect(),
+            now,
+        );
+        self.remove("Contacts", loser, now);
+    }
+
+    /// Puts a meeting into a contact's list, if both are there.
+    pub fn tie(&mut self, meeting: &str, contact: &str) -> bool {
+        let there = self.get("Meetings", meeting).is_some() && self.get("Contacts", contact).is_some();
+        if there {
+            self.links.insert((meeting.to_owned(), contact.to_owned()));
+        }
+        there
+    }
+
+    /// The meetings in a contact's list.
+    pub fn meetings_of(&self, contact: &str) -> Vec<&Bean> {
+        let own = self.links.iter().filter(|(_, of)| of == contact && self.get("Contacts", of).is_some());
+        own.filter_map(|(meeting, _)| self.get("Meetings", meeting)).collect()
+    }
+
+    /// The contacts in whose lists a meeting is.
+    pub fn contacts_of(&self, meeting: &str) -> Vec<&Bean> {
+        let own = self.links.iter().filter(|(own, _)| own == meeting);
+        own.filter_map(|(_, contact)| self.get("Contacts", contact)).collect()
+    }
+
     pub fn all(&self, module: &str) -> &[Bean] {
         self.rows.get(module).map(Vec::as_slice).unwrap_or_default()
     }
@@ -133,11 +256,14 @@ impl Beans {
         }
         bean.insert("date_modified".to_owned(), sql_time(now));
         self.rows.entry(module).or_default().push(bean);
+        if let Some(contact) = self.goes_meanwhile.take_if(|_| module == "Meetings") {
+            self.remove("Contacts", &contact, now);
+        }
     }
 
     /// Writes known fields; an empty text stays one.
     pub fn update(&mut self, module: &str, id: &str, values: &Bean, now: Timestamp) {
-        let known = if module == "Contacts" { CONTACT } else { MEETING };
+        let known = self.fields(module);
         let Some(bean) = self.get_mut(module, id) else { return };
         for (name, value) in values.iter().filter(|(name, _)| known.contains(&name.as_str()) && *name != "id") {
             bean.insert(name.clone(), value.clone());
@@ -244,6 +370,69 @@ impl Beans {
         id
     }
 }
+
+/// What a fake of the family answers about its [`Beans`] alone; `$typed` is how the vendor keeps what people type.
+macro_rules! of_its_beans {
+    ($section:literal, $typed:path) => {
+        fn throttled(&self) -> Answer {
+            Answer::html(429, "<html><h1>429 Too Many Requests</h1></html>").with("retry-after", "5")
+        }
+
+        fn blocked(&self) -> Answer {
+            Answer::html(403, "<html><h1>403 Forbidden</h1></html>")
+        }
+
+        fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String {
+            self.beans.add_contact(&contact, $typed, now)
+        }
+
+        fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
+            self.beans.change_contact(id, change, $typed, now);
+        }
+
+        fn contact(&self, id: &str) -> Option<FakeContact> {
+            self.beans.contact(id)
+        }
+
+        fn contacts(&self) -> usize {
+            self.beans.live("Contacts").count()
+        }
+
+        fn all_contacts(&self) -> Vec<(String, FakeContact)> {
+            let ids = self.beans.live("Contacts").map(|bean| bean["id"].clone());
+            ids.map(|id| (id.clone(), self.beans.contact(&id).unwrap())).collect()
+        }
+
+        fn bin_contact(&mut self, id: &str, now: Timestamp) {
+            self.beans.remove("Contacts", id, now);
+        }
+
+        fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp) {
+            self.beans.merge(loser, survivor, now);
+        }
+
+        fn demand_field(&mut self, on: bool) {
+            self.beans.demands = on;
+        }
+
+        fn take_right(&mut self, taken: bool) {
+            self.beans.no_right = taken;
+        }
+
+        fn told(&self, id: &str) -> snova::crm::Told {
+            self.beans.told(id)
+        }
+
+        fn told_config(&mut self) -> String {
+            self.beans.told_config($section)
+        }
+
+        fn heartbeats(&self) -> usize {
+            0
+        }
+    };
+}
+pub(super) use of_its_beans;
 
 /// SQL's LIKE: `%` stands for any run of characters, `_` for any one; case does not matter.
 pub fn like(text: &str, pattern: &str) -> bool {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::beans::{Bean, Beans, like, module, read_sql_time, sql_time};
+use super::beans::{Bean, Beans, like, module, of_its_beans, read_sql_time, sql_time};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit, POISON_TILL};
 
 const ACCOUNT: &str = "snova";
@@ -31,6 +31,11 @@ pub struct FakeSugar {
     given: u64,
     /// Meetings' `sync_key`, by their id.
     sync_keys: BTreeMap<String, String>,
+}
+
+/// Whether a field holds a time, which comes and goes with an offset.
+fn is_time(field: &str) -> bool {
+    field.starts_with("date_") || matches!(field, "snova_first_visit_c" | "snova_last_visit_c")
 }
 
 /// Status and body.
@@ -86,14 +91,14 @@ impl FakeSugar {
         let kind = if self.admin { "admin" } else { "user" };
         let all = json!({ "fields": {}, "admin": "no", "developer": "no" });
         let acl = json!({ "Contacts": all, "Meetings": all });
-        let me = json!({ "type": kind, "id": "u-1", "full_name": "Snova", "user_name": ACCOUNT, "acl": acl });
+        let me = json!({ "type": kind, "id": "u-snova", "full_name": "Snova", "user_name": ACCOUNT, "acl": acl });
         (200, json!({ "current_user": me }))
     }
 
-    fn metadata() -> Said {
+    fn metadata(&self) -> Said {
         let fields = |name: &str, more: &[&str]| {
-            let all = module(name).unwrap().1.iter().chain(more);
-            let all: Map<_, _> = all.map(|&field| (field.to_owned(), json!({ "name": field }))).collect();
+            let all = [&self.beans.fields(name), more].concat();
+            let all: Map<_, _> = all.iter().map(|&field| (field.to_owned(), json!({ "name": field }))).collect();
             json!({ "fields": all })
         };
         let modules = json!({
@@ -106,15 +111,15 @@ impl FakeSugar {
     /// A record as Sugar shows it.
     fn shown(&self, name: &str, bean: &Bean, fields: Option<&str>) -> Value {
         let mut all = Map::new();
-        for field in module(name).unwrap().1 {
+        for field in &self.beans.fields(name) {
             let text = bean.get(*field).map_or("", String::as_str);
             let value = match *field {
                 "deleted" => (text == "1").into(),
-                "visits_c" | "duration_hours" | "duration_minutes" => {
+                "visits_c" | "duration_hours" | "duration_minutes" | "snova_visits_30_c" | "snova_visits_90_c" => {
                     text.parse::<i64>().map_or(Value::Null, Value::from)
                 }
                 "birthdate" if text.is_empty() => Value::Null,
-                date if date.starts_with("date_") => read_sql_time(text)
+                date if is_time(date) => read_sql_time(text)
                     .map_or(Value::Null, |at| json!(format!("{}+00:00", sql_time(at).replace(' ', "T")))),
                 _ => text.into(),
             };
@@ -151,7 +156,7 @@ impl FakeSugar {
             let stored = match &**field {
                 "email" if name == "Contacts" => "email1",
                 "sync_key" => "sync_key",
-                known if module(name).unwrap().1.contains(&known) => known,
+                known if self.beans.fields(name).contains(&known) => known,
                 _ => return Err(error(422, "invalid_parameter")),
             };
             let own = match stored {
@@ -224,6 +229,12 @@ impl FakeSugar {
         if !body.is_object() {
             return Err(error(422, "invalid_parameter"));
         }
+        if !self.beans.may_write(name) {
+            return Err(error(403, "not_authorized"));
+        }
+        if self.beans.is_demanded(name) {
+            return Err(error(422, "missing_parameter"));
+        }
         let mut values = Bean::new();
         for (field, value) in body.as_object().unwrap() {
             let text = match value {
@@ -235,7 +246,7 @@ impl FakeSugar {
                 }
                 other => other.to_string(),
             };
-            if field.starts_with("date_") && !text.is_empty() {
+            if is_time(field) && !text.is_empty() {
                 let Ok(at) = text.parse::<Timestamp>() else { return Err(error(422, "invalid_parameter")) };
                 values.insert(field.clone(), sql_time(at));
             } else {
@@ -251,13 +262,17 @@ impl FakeSugar {
             .flatten()
             .filter_map(|one| one["id"].as_str().or(one.as_str()).map(str::to_owned))
             .collect();
-        if linked.iter().any(|contact| self.beans.get("Contacts", contact).is_none()) {
-            return Err(error(404, "not_found"));
+        let given = body["id"].as_str().filter(|_| id.is_none());
+        match given.and_then(|given| self.beans.any(name, given)) {
+            Some(there) if there["deleted"] == "0" => return Err(error(422, "invalid_parameter")),
+            // What is in the bin is not seen, and then the database does not take the key.
+            Some(_) => return Err(error(500, "fatal_error")),
+            None => {}
         }
         let id = match id {
             Some(id) => id.to_owned(),
             None => {
-                let id = self.beans.fresh_id();
+                let id = given.map_or_else(|| self.beans.fresh_id(), str::to_owned);
                 self.beans.insert(name, &id, now);
                 id
             }
@@ -266,17 +281,23 @@ impl FakeSugar {
             !matches!(&**field, "deleted" | "date_modified" | "date_entered" | "assigned_user_name")
         });
         self.beans.update(name, &id, &values, now);
-        self.beans.links.extend(linked.into_iter().map(|contact| (id.clone(), contact)));
+        if let Some(key) = body["sync_key"].as_str() {
+            self.sync_keys.insert(id.clone(), key.to_owned());
+        }
+        // The record is there before it is tied: a tie that is refused leaves it.
+        if linked.iter().any(|contact| !self.beans.tie(&id, contact)) {
+            return Err(error(404, "not_found"));
+        }
         Ok(id)
     }
 
     fn route(&mut self, method: &str, version: &str, path: &[&str], body: &Value, now: Timestamp) -> Said {
         let upserts =
             matches!(version.split_once('_'), Some((_, minor)) if minor.parse::<u32>().is_ok_and(|n| n >= 10));
-        let name = path.iter().find_map(|part| module(part)).map(|(name, _)| name);
+        let name = path.iter().find_map(|part| module(part));
         match (method, path, name) {
             ("GET", ["me"], _) => self.me(),
-            ("GET", ["metadata"], _) => Self::metadata(),
+            ("GET", ["metadata"], _) => self.metadata(),
             (_, [_, "sync_key", key] | ["integrate", _, "sync_key", key], Some(name)) if upserts => {
                 self.by_sync_key(name, key, method, body, now)
             }
@@ -286,6 +307,16 @@ impl FakeSugar {
                 Err(said) => said,
             },
             (_, [_, id], Some(name)) if self.beans.get(name, id).is_none() => error(404, "not_found"),
+            ("GET", ["Contacts", id, "link", "meetings"], _) if self.beans.get("Contacts", id).is_some() => {
+                let number = |key: &str| body[key].as_str().and_then(|n| n.parse::<usize>().ok());
+                let (most, offset) = (number("max_num").unwrap_or(20).min(self.most), number("offset").unwrap_or(0));
+                let all = self.beans.meetings_of(id);
+                let page = all.iter().skip(offset).take(most);
+                let page: Vec<Value> = page.map(|bean| self.shown("Meetings", bean, body["fields"].as_str())).collect();
+                let next = if offset + page.len() < all.len() { (offset + page.len()) as i64 } else { -1 };
+                (200, json!({ "next_offset": next, "records": page }))
+            }
+            ("GET", ["Contacts", _, "link", "meetings"], _) => error(404, "not_found"),
             ("GET", [_, id], Some(name)) => {
                 (200, self.shown(name, self.beans.get(name, id).unwrap(), body["fields"].as_str()))
             }
@@ -334,6 +365,8 @@ fn arguments(asked: &Asked) -> Value {
 }
 
 impl FakeCrm for FakeSugar {
+    of_its_beans!("sugarcrm", str::to_owned);
+
     fn answer(&mut self, asked: &Asked, now: Timestamp) -> Answer {
         let Some(path) = asked.path.strip_prefix("/rest/") else { return Answer::html(404, "<h1>Not Found</h1>") };
         let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
@@ -359,20 +392,13 @@ impl FakeCrm for FakeSugar {
         Answer::json(status, &body)
     }
 
-    fn throttled(&self) -> Answer {
-        Answer::html(429, "<html><h1>429 Too Many Requests</h1></html>").with("retry-after", "5")
-    }
-
-    fn blocked(&self) -> Answer {
-        Answer::html(403, "<html><h1>403 Forbidden</h1></html>")
-    }
-
     fn expire_tokens(&mut self) {
         self.access.clear();
     }
 
     fn is_visit_write(&self, asked: &Asked) -> bool {
-        asked.path.ends_with("/bulk") || (asked.method == "POST" && asked.path.ends_with("/Meetings"))
+        (asked.path.ends_with("/bulk") && asked.text().contains("/Meetings"))
+            || (asked.method == "POST" && asked.path.ends_with("/Meetings"))
     }
 
     fn visits(&self) -> Vec<FakeVisit> {
@@ -382,26 +408,6 @@ impl FakeCrm for FakeSugar {
             visit.key = self.sync_keys.get(&visit.key).cloned().or(own).unwrap_or_default();
         }
         visits
-    }
-
-    fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String {
-        self.beans.add_contact(&contact, str::to_owned, now)
-    }
-
-    fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
-        self.beans.change_contact(id, change, str::to_owned, now);
-    }
-
-    fn contact(&self, id: &str) -> Option<FakeContact> {
-        self.beans.contact(id)
-    }
-
-    fn contacts(&self) -> usize {
-        self.beans.live("Contacts").count()
-    }
-
-    fn heartbeats(&self) -> usize {
-        0
     }
 
     fn config(&self, url: &str, ca_file: &str) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::beans::{Bean, Beans, escaped, like, module, read_sql_time};
+use super::beans::{Bean, Beans, escaped, like, module, of_its_beans, read_sql_time};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeRecords, FakeVisit, POISON_TILL};
 
 const CLIENT: &str = "4b2a7f3c-snova";
@@ -24,6 +24,12 @@ pub struct FakeSuite {
     given: u64,
     /// Whether the database is in trouble: it can be read, and refuses everything new.
     pub read_only: bool,
+    /// Searches that made the server log an SQL error.
+    pub sql_errors: usize,
+    /// Saving a meeting with a contact does not put it into the contact's list.
+    pub saves_no_tie: bool,
+    /// The module of addresses is not shown to this client.
+    pub hides_addresses: bool,
 }
 
 fn refused(detail: &str) -> Answer {
@@ -79,7 +85,7 @@ impl FakeSuite {
 
     fn shown(&self, name: &str, bean: &Bean, fields: &[&str]) -> Value {
         let mut all = Map::new();
-        for field in module(name).unwrap().1.iter().filter(|field| fields.is_empty() || fields.contains(field)) {
+        for field in self.beans.fields(name).iter().filter(|field| fields.is_empty() || fields.contains(field)) {
             let value = match bean.get(*field) {
                 Some(text) => atom(text).unwrap_or_else(|| text.clone()).into(),
                 None if field.starts_with("date_") => Value::Null,
@@ -97,10 +103,10 @@ impl FakeSuite {
     }
 
     /// Which fields of the module are asked for.
-    fn fields<'a>(name: &str, asked: &'a Asked) -> Result<Vec<&'a str>, Answer> {
+    fn fields<'a>(&self, name: &str, asked: &'a Asked) -> Result<Vec<&'a str>, Answer> {
         let wanted = asked.param(&format!("fields[{name}]")).unwrap_or_default();
         let wanted: Vec<&str> = wanted.split(',').filter(|field| !field.is_empty()).collect();
-        let known = module(name).unwrap().1;
+        let known = self.beans.fields(name);
         match wanted.iter().find(|field| !known.contains(field)) {
             Some(unknown) => {
                 let of = singular(name);
@@ -110,8 +116,22 @@ impl FakeSuite {
         }
     }
 
-    fn list(&self, name: &'static str, asked: &Asked) -> Answer {
-        let fields = match Self::fields(name, asked) {
+    /// The module of addresses: whether anybody has one, and no way to whom.
+    fn addresses(&self, asked: &Asked) -> Answer {
+        if self.hides_addresses {
+            return refused("The API user does not have access to this module.");
+        }
+        let wanted = asked.param("filter[email_address_caps][eq]").unwrap_or_default();
+        let all = self.beans.live("Contacts").filter_map(|bean| bean.get("email1"));
+        if !all.into_iter().any(|own| own.to_uppercase() == wanted) {
+            return Answer::json(200, &said("Request was successful, but there is no result"));
+        }
+        let one = json!({ "type": "EmailAddress", "id": "ea-1", "attributes": { "email_address": "" } });
+        Answer::json(200, &json!({ "meta": { "total-pages": 1, "records-on-this-page": 1 }, "data": [one] }))
+    }
+
+    fn list(&mut self, name: &'static str, asked: &Asked) -> Answer {
+        let fields = match self.fields(name, asked) {
             Ok(fields) => fields,
             Err(answer) => return answer,
         };
@@ -119,7 +139,7 @@ impl FakeSuite {
         for (parts, value) in bracketed(asked, "filter") {
             match parts.as_slice() {
                 ["operator"] => any = value.eq_ignore_ascii_case("or"),
-                [field, _] if !module(name).unwrap().1.contains(field) => {
+                [field, _] if !self.beans.fields(name).contains(field) => {
                     let of = singular(name);
                     return refused(&format!("Filter field {field} in {of} module is not found"));
                 }
@@ -145,9 +165,15 @@ impl FakeSuite {
                 _ => like(own, &value),
             }
         };
+        if conditions.iter().any(|(field, ..)| *field == "email1") {
+            self.sql_errors += 1;
+        }
+        let in_bin = conditions.iter().any(|(field, _, value)| *field == "deleted" && *value == "1");
         let mut found: Vec<&Bean> = self
             .beans
-            .live(name)
+            .all(name)
+            .iter()
+            .filter(|bean| (bean["deleted"] == "1") == in_bin)
             .filter(|bean| {
                 let mut met = conditions.iter().map(|condition| holds(bean, condition));
                 conditions.is_empty() || if any { met.any(|met| met) } else { met.all(|met| met) }
@@ -166,6 +192,10 @@ impl FakeSuite {
         let page = |part: &str| asked.param(&format!("page[{part}]")).and_then(|n| n.parse::<usize>().ok());
         let (size, number) = (page("size"), page("number").unwrap_or(1).max(1));
         let most = size.unwrap_or(20);
+        if let Some(binned) = found.iter().skip((number - 1) * most).take(most).find(|bean| bean["deleted"] == "1") {
+            // Each row is read once more, and one in the bin is not there.
+            return refused(&format!("{name} module with id {} is not found", binned["id"]));
+        }
         let records: Vec<Value> =
             found.iter().skip((number - 1) * most).take(most).map(|bean| self.shown(name, bean, &fields)).collect();
         if records.is_empty() {
@@ -181,9 +211,14 @@ impl FakeSuite {
     /// `POST /module` creates, `PATCH /module` changes.
     fn write(&mut self, create: bool, asked: &Asked, now: Timestamp) -> Answer {
         let data = asked.json().unwrap_or_default()["data"].take();
-        let Some((name, known)) = data["type"].as_str().and_then(module) else {
+        let Some(name) = data["type"].as_str().and_then(module) else {
             return refused("Module Nothing does not exist");
         };
+        let known = self.beans.fields(name);
+        if !self.beans.may_write(name) {
+            let body = json!({ "errors": { "status": 403, "title": null, "detail": "Access denied" } });
+            return Answer::json(403, &body);
+        }
         let empty = Map::new();
         let attributes = data["attributes"].as_object().unwrap_or(&empty);
         let given = data["id"].as_str();
@@ -191,7 +226,9 @@ impl FakeSuite {
         if given.is_some_and(|id| !is_uuid(id)) || (!create && given.is_none()) {
             return refused("The option \"id\" with value is invalid.");
         }
-        if let Some(unknown) = attributes.keys().find(|field| !known.contains(&field.as_str())) {
+        if let Some(unknown) =
+            attributes.keys().find(|field| !known.contains(&field.as_str()) && *field != "contact_id")
+        {
             return refused(&format!("Property {unknown} in {} module is invalid", singular(name)));
         }
         let mut values = Bean::new();
@@ -217,11 +254,23 @@ impl FakeSuite {
         if too_much || self.read_only {
             return database_failure();
         }
+        if self.beans.is_demanded(name) {
+            return refused("Ivan's meeting lacks its department");
+        }
         if create {
             self.beans.insert(name, &id, now);
         }
         self.beans.update(name, &id, &values, now);
-        Answer::json(201, &json!({ "data": self.shown(name, self.beans.get(name, &id).unwrap(), &[]) }))
+        let mut shown = self.shown(name, self.beans.get(name, &id).unwrap(), &[]);
+        // Saving it adds the contact to its links, if there is one; and the answer has their name.
+        if let Some(contact) = values.get("contact_id") {
+            let is_there = self.beans.get("Contacts", contact).is_some();
+            if is_there && !self.saves_no_tie {
+                self.beans.tie(&id, contact);
+            }
+            shown["attributes"]["contact_name"] = (if is_there { "Иван Соколов" } else { "" }).into();
+        }
+        Answer::json(201, &json!({ "data": shown }))
     }
 
     fn relate(&mut self, meeting: &str, asked: &Asked) -> Answer {
@@ -232,7 +281,7 @@ impl FakeSuite {
                 return refused(&format!("{name} module with id {id} is not found"));
             }
         }
-        self.beans.links.insert((meeting.to_owned(), contact.to_owned()));
+        self.beans.tie(meeting, contact);
         let message = format!("Contact with id {contact} has been added to Meeting with id {meeting}");
         Answer::json(201, &said(&message))
     }
@@ -247,7 +296,9 @@ impl FakeSuite {
                 .into_iter()
                 .collect(),
             ["fields", name] => match module(name) {
-                Some((_, fields)) => fields
+                Some(name) => self
+                    .beans
+                    .fields(name)
                     .iter()
                     .map(|field| ((*field).to_owned(), json!({ "type": "varchar", "required": false })))
                     .collect(),
@@ -264,7 +315,7 @@ impl FakeSuite {
             return refused(&format!("{name} module with id {id} is not found"));
         }
         match &*asked.method {
-            "GET" => match Self::fields(name, asked) {
+            "GET" => match self.fields(name, asked) {
                 Ok(fields) => {
                     Answer::json(200, &json!({ "data": self.shown(name, self.beans.get(name, id).unwrap(), &fields) }))
                 }
@@ -278,14 +329,24 @@ impl FakeSuite {
         }
     }
 
-    fn related(&self, name: &str, id: &str) -> Answer {
-        let of = |(meeting, contact): &(String, String)| match name {
-            "Meetings" if meeting == id => Some(("Contact", contact.clone())),
-            "Contacts" if contact == id => Some(("Meeting", meeting.clone())),
-            _ => None,
+    /// The rows at the other end, whole, by pages.
+    fn related(&self, name: &str, id: &str, asked: &Asked) -> Answer {
+        if self.beans.get(name, id).is_none() {
+            return refused(&format!("{name} module with id {id} is not found"));
+        }
+        let (other, all) = match name {
+            "Contacts" => ("Meetings", self.beans.meetings_of(id)),
+            _ => ("Contacts", self.beans.contacts_of(id)),
         };
-        let all = self.beans.links.iter().filter_map(of).map(|(kind, id)| json!({ "type": kind, "id": id }));
-        Answer::json(200, &json!({ "data": all.collect::<Vec<_>>() }))
+        let page = |part: &str| asked.param(&format!("page[{part}]")).and_then(|n| n.parse::<usize>().ok());
+        let size = page("size").unwrap_or(all.len().max(1));
+        let shown = all.iter().skip((page("number").unwrap_or(1) - 1) * size).take(size);
+        let shown: Vec<Value> = shown.map(|bean| self.shown(other, bean, &[])).collect();
+        if shown.is_empty() {
+            return Answer::json(200, &json!({ "meta": { "message": "There is no relationship set" } }));
+        }
+        let meta = json!({ "total-pages": all.len().div_ceil(size), "records-on-this-page": shown.len() });
+        Answer::json(200, &json!({ "meta": meta, "data": shown }))
     }
 }
 
@@ -304,6 +365,8 @@ impl FakeRecords for FakeSuite {
 }
 
 impl FakeCrm for FakeSuite {
+    of_its_beans!("suitecrm", escaped);
+
     fn answer(&mut self, asked: &Asked, now: Timestamp) -> Answer {
         let path = asked.path.strip_prefix("/legacy").unwrap_or(&asked.path);
         let Some(path) = path.strip_prefix("/Api/") else { return Answer::html(404, "<h1>Not Found</h1>") };
@@ -327,21 +390,17 @@ impl FakeCrm for FakeSuite {
             ("POST", ["V8", "module"]) => self.write(true, asked, now),
             ("PATCH", ["V8", "module"]) => self.write(false, asked, now),
             ("POST", ["V8", "module", "Meetings", id, "relationships"]) => self.relate(id, asked),
-            ("GET", ["V8", "module", name, id, "relationships", _]) => self.related(name, id),
-            ("GET", ["V8", "module", name]) if module(name).is_some() => self.list(module(name).unwrap().0, asked),
+            ("GET", ["V8", "module", name, id, "relationships", _]) => self.related(name, id, asked),
+            ("GET", ["V8", "current-user"]) => {
+                Answer::json(200, &json!({ "data": { "type": "User", "id": "u-snova", "attributes": {} } }))
+            }
+            ("GET", ["V8", "module", "EmailAddresses"]) => self.addresses(asked),
+            ("GET", ["V8", "module", name]) if module(name).is_some() => self.list(module(name).unwrap(), asked),
             (_, ["V8", "module", name, id]) if module(name).is_some() => {
-                self.record(module(name).unwrap().0, id, asked, now)
+                self.record(module(name).unwrap(), id, asked, now)
             }
             _ => Answer::html(404, "<h1>Not Found</h1>"),
         }
-    }
-
-    fn throttled(&self) -> Answer {
-        Answer::html(429, "<html><h1>429 Too Many Requests</h1></html>").with("retry-after", "5")
-    }
-
-    fn blocked(&self) -> Answer {
-        Answer::html(403, "<html><h1>403 Forbidden</h1></html>")
     }
 
     fn expire_tokens(&mut self) {
@@ -354,26 +413,6 @@ impl FakeCrm for FakeSuite {
 
     fn visits(&self) -> Vec<FakeVisit> {
         self.beans.visits("id")
-    }
-
-    fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String {
-        self.beans.add_contact(&contact, escaped, now)
-    }
-
-    fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
-        self.beans.change_contact(id, change, escaped, now);
-    }
-
-    fn contact(&self, id: &str) -> Option<FakeContact> {
-        self.beans.contact(id)
-    }
-
-    fn contacts(&self) -> usize {
-        self.beans.live("Contacts").count()
-    }
-
-    fn heartbeats(&self) -> usize {
-        0
     }
 
     fn config(&self, url: &str, ca_file: &str) -> String {

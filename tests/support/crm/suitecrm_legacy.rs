@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::beans::{Bean, Beans, escaped, like, module, read_sql_time};
+use super::beans::{Bean, Beans, escaped, like, module, of_its_beans, read_sql_time};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeRecords, FakeVisit, POISON_TILL};
 
 const ACCOUNT: &str = "snova";
@@ -23,6 +23,10 @@ pub struct FakeLegacySuite {
     given: u64,
     /// Whether the database is in trouble: it can be read, and refuses everything new.
     pub read_only: bool,
+    /// Saving a meeting with a contact does not put it into the contact's list.
+    pub saves_no_tie: bool,
+    /// Entries are shown without what is linked with them.
+    pub hides_links: bool,
 }
 
 /// What a method comes to: an answer in JSON, or the database's page.
@@ -54,6 +58,19 @@ fn named(method: &str, arguments: Value) -> Value {
             "deleted",
             "favorites",
         ],
+        "get_relationships" => &[
+            "session",
+            "module_name",
+            "module_id",
+            "link_field_name",
+            "related_module_query",
+            "related_fields",
+            "related_module_link_name_to_fields_array",
+            "deleted",
+            "order_by",
+            "offset",
+            "limit",
+        ],
         "set_entry" => &["session", "module_name", "name_value_list"],
         "set_entries" => &["session", "module_name", "name_value_lists"],
         "set_relationship" => {
@@ -80,23 +97,25 @@ impl FakeLegacySuite {
         self.given += 1;
         let session = format!("sess{:022}", self.given);
         self.sessions.insert(session.clone());
-        json!({ "id": session, "module_name": "Users", "name_value_list": { "user_id": { "name": "user_id", "value": "1" } } })
+        json!({ "id": session, "module_name": "Users", "name_value_list": { "user_id": { "name": "user_id", "value": "u-snova" } } })
     }
 
-    fn shown(name: &str, bean: &Bean, wanted: &Value) -> Value {
+    fn shown(&self, name: &str, bean: &Bean, wanted: &Value) -> Value {
         let wanted: Vec<String> = wanted.as_array().into_iter().flatten().map(text).collect();
         let mut values = Map::new();
         // Fields that are not there are passed over.
-        for field in module(name).unwrap().1.iter().filter(|f| wanted.is_empty() || wanted.iter().any(|w| w == **f)) {
+        for field in self.beans.fields(name).iter().filter(|f| wanted.is_empty() || wanted.iter().any(|w| w == **f)) {
             let value = bean.get(*field).cloned().unwrap_or_default();
             values.insert((*field).to_owned(), json!({ "name": field, "value": value }));
         }
         json!({ "id": bean["id"], "module_name": name, "name_value_list": values })
     }
 
-    fn entries(&self, name: &str, ids: &[Value], wanted: &Value) -> Value {
+    fn entries(&self, name: &str, ids: &[Value], arguments: &Value) -> Value {
+        let wanted = &arguments["select_fields"];
+        let links = &arguments["link_name_to_fields_array"];
         let one = |id: &Value| match self.beans.get(name, &text(id)) {
-            Some(bean) => Self::shown(name, bean, wanted),
+            Some(bean) => self.shown(name, bean, wanted),
             None => json!({
                 "id": id, "module_name": name, "name_value_list": [
                     { "name": "warning", "value": "Access to this object is denied since it has been deleted or does not exist" },
@@ -104,12 +123,20 @@ impl FakeLegacySuite {
                 ],
             }),
         };
-        json!({ "entry_list": ids.iter().map(one).collect::<Vec<_>>(), "relationship_list": [] })
+        // One list of links for each row that is there.
+        let linked = |id: &Value| {
+            let all = self.beans.contacts_of(&self.beans.get(name, &text(id))?["id"]).into_iter();
+            let all: Vec<Value> = all.map(|bean| json!({ "id": { "name": "id", "value": bean["id"] } })).collect();
+            Some(json!([{ "name": "contacts", "records": all }]))
+        };
+        let asked = links.as_array().is_some_and(|links| !links.is_empty()) && !self.hides_links;
+        let linked: Vec<Value> = ids.iter().filter(|_| asked).filter_map(linked).collect();
+        json!({ "entry_list": ids.iter().map(one).collect::<Vec<_>>(), "relationship_list": linked })
     }
 
     fn list(&self, name: &str, arguments: &Value) -> Said {
         let condition = sql::parse(&text(&arguments["query"])).ok_or(DatabaseFailure)?;
-        if !condition.is_known(module(name).unwrap().1) {
+        if !condition.is_known(&self.beans.fields(name)) {
             return Err(DatabaseFailure);
         }
         let deleted = if text(&arguments["deleted"]) == "1" { "1" } else { "0" };
@@ -124,7 +151,7 @@ impl FakeLegacySuite {
             .iter()
             .skip(number("offset"))
             .take(most)
-            .map(|bean| Self::shown(name, bean, &arguments["select_fields"]))
+            .map(|bean| self.shown(name, bean, &arguments["select_fields"]))
             .collect();
         Ok(json!({
             "result_count": page.len(), "total_count": found.len().to_string(),
@@ -150,6 +177,9 @@ impl FakeLegacySuite {
         if values.get("name").is_some_and(|name| name.contains(POISON_TILL)) || self.read_only {
             return Err(DatabaseFailure);
         }
+        if self.beans.is_demanded(name) {
+            return Err(DatabaseFailure);
+        }
         let id = match given {
             Some(id) if with_id && self.beans.any(name, &id).is_some() => return Err(DatabaseFailure),
             // Silent loss.
@@ -161,26 +191,35 @@ impl FakeLegacySuite {
             self.beans.insert(name, &id, now);
         }
         self.beans.update(name, &id, &values, now);
+        if let Some(contact) = values.get("contact_id").filter(|_| !self.saves_no_tie) {
+            self.beans.tie(&id, contact);
+        }
         Ok(id)
     }
 
+    /// "Created" is said of whatever is asked for, there or not.
     fn relate(&mut self, arguments: &Value) -> Value {
-        let (mut created, mut failed) = (0, 0);
+        let mut created = 0;
         for related in arguments["related_ids"].as_array().into_iter().flatten().map(text) {
             let own = text(&arguments["module_id"]);
             let is_contact = arguments["module_name"] == "Contacts";
             let (meeting, contact) = if is_contact { (related, own) } else { (own, related) };
-            let link = if is_contact { "meetings" } else { "contacts" };
-            let there =
-                self.beans.get("Meetings", &meeting).is_some() && self.beans.get("Contacts", &contact).is_some();
-            if there && arguments["link_field_name"] == link {
-                self.beans.links.insert((meeting, contact));
-                created += 1;
-            } else {
-                failed += 1;
-            }
+            self.beans.tie(&meeting, &contact);
+            created += 1;
         }
-        json!({ "created": created, "failed": failed, "deleted": 0 })
+        json!({ "created": created, "failed": 0, "deleted": 0 })
+    }
+
+    fn related(&self, name: &str, arguments: &Value) -> Value {
+        let id = text(&arguments["module_id"]);
+        let (other, all) = match name {
+            "Contacts" => ("Meetings", self.beans.meetings_of(&id)),
+            _ => ("Contacts", self.beans.contacts_of(&id)),
+        };
+        let number = |key: &str| text(&arguments[key]).parse::<usize>().ok();
+        let page = all.iter().skip(number("offset").unwrap_or(0)).take(number("limit").unwrap_or(usize::MAX));
+        let page: Vec<Value> = page.map(|bean| self.shown(other, bean, &arguments["related_fields"])).collect();
+        json!({ "entry_list": page, "relationship_list": [] })
     }
 
     fn call(&mut self, method: &str, arguments: &Value, now: Timestamp) -> Said {
@@ -199,21 +238,25 @@ impl FakeLegacySuite {
             let all = ["Contacts", "Meetings"].map(one);
             return Ok(json!({ "modules": all }));
         }
-        let Some((name, fields)) = module(&text(&arguments["module_name"])) else {
+        let Some(name) = module(&text(&arguments["module_name"])) else {
             return Ok(error("Module Does Not Exist", 20));
         };
+        if method.starts_with("set_") && !self.beans.may_write(name) {
+            return Ok(error("Access Denied", 40));
+        }
         match method {
             "get_module_fields" => {
+                let fields = self.beans.fields(name);
                 let all: Map<_, _> =
                     fields.iter().map(|f| ((*f).to_owned(), json!({ "name": f, "type": "varchar" }))).collect();
                 Ok(
                     json!({ "module_name": name, "table_name": name.to_lowercase(), "module_fields": all, "link_fields": [] }),
                 )
             }
-            "get_entry" => Ok(self.entries(name, &[arguments["id"].clone()], &arguments["select_fields"])),
+            "get_entry" => Ok(self.entries(name, &[arguments["id"].clone()], arguments)),
             "get_entries" => {
                 let ids = arguments["ids"].as_array().cloned().unwrap_or_default();
-                Ok(self.entries(name, &ids, &arguments["select_fields"]))
+                Ok(self.entries(name, &ids, arguments))
             }
             "get_entry_list" => self.list(name, arguments),
             "get_entries_count" => Ok(json!({ "result_count": self.list(name, arguments)?["total_count"] })),
@@ -230,6 +273,7 @@ impl FakeLegacySuite {
                 Ok(json!({ "ids": ids }))
             }
             "set_relationship" => Ok(self.relate(arguments)),
+            "get_relationships" => Ok(self.related(name, arguments)),
             _ => Ok(error("Unknown Method", 1)),
         }
     }
@@ -250,6 +294,8 @@ impl FakeRecords for FakeLegacySuite {
 }
 
 impl FakeCrm for FakeLegacySuite {
+    of_its_beans!("suitecrm", escaped);
+
     fn answer(&mut self, asked: &Asked, now: Timestamp) -> Answer {
         let path = asked.path.strip_prefix("/legacy").unwrap_or(&asked.path);
         if path != "/service/v4_1/rest.php" || asked.method != "POST" {
@@ -268,14 +314,6 @@ impl FakeCrm for FakeLegacySuite {
         }
     }
 
-    fn throttled(&self) -> Answer {
-        Answer::html(429, "<html><h1>429 Too Many Requests</h1></html>").with("retry-after", "5")
-    }
-
-    fn blocked(&self) -> Answer {
-        Answer::html(403, "<html><h1>403 Forbidden</h1></html>")
-    }
-
     fn expire_tokens(&mut self) {
         self.sessions.clear();
     }
@@ -286,26 +324,6 @@ impl FakeCrm for FakeLegacySuite {
 
     fn visits(&self) -> Vec<FakeVisit> {
         self.beans.visits("id")
-    }
-
-    fn add_contact(&mut self, contact: FakeContact, now: Timestamp) -> String {
-        self.beans.add_contact(&contact, escaped, now)
-    }
-
-    fn change_contact(&mut self, id: &str, change: &dyn Fn(&mut FakeContact), now: Timestamp) {
-        self.beans.change_contact(id, change, escaped, now);
-    }
-
-    fn contact(&self, id: &str) -> Option<FakeContact> {
-        self.beans.contact(id)
-    }
-
-    fn contacts(&self) -> usize {
-        self.beans.live("Contacts").count()
-    }
-
-    fn heartbeats(&self) -> usize {
-        0
     }
 
     fn config(&self, url: &str, ca_file: &str) -> String {

@@ -1,29 +1,30 @@
 //! SugarCRM by its REST API v11: a visit is a meeting that was held, upserted by its `sync_key` through `/bulk`.
 //!
-//! Finding meetings is `meetings`', reading answers `wire`'s, looking at the tenant `probe`'s. Only an administrator may upsert by `sync_key`;
+//! Meetings are written and found in `meetings`, answers read in `wire`. Only an administrator may upsert by `sync_key`;
 //! for others the key goes into a field of the tenant's own, and is looked for before a meeting is created.
 
 mod meetings;
-mod probe;
 pub mod settings;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use self::wire::PHONES;
+use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
-    Changes, Contact, ContactFields, ContactId, Creation, CrmConnector, CrmSettings, Failure, FailureClass, Finding,
-    Forgotten, Heartbeat, Http, Manners, NewContact, RecordFields, RecordId, Reply, Request, Seek, SentVisit, Standing,
-    Token, Told, ToldFields, Tools, VisitRecord, phone_spellings, quoted_path,
+    ContactFields, CrmConnector, CrmSettings, Failure, FailureClass, Finding, Http, Manners, Mark, RecordFields,
+    RecordId, Reply, Request, Seek, SentVisit, Token, ToldFields, Tools, VisitRecord, phone_spellings, quoted_path,
 };
-use crate::customer::Country;
-use crate::i18n::Language;
+use crate::vendors::sugar::connector::Api;
+use crate::vendors::sugar::findings;
+use crate::vendors::sugar::shape::{CONTACTS, MEETINGS, PHONES, Row, Shape, Values};
 
 /// The secrets of the login.
 pub const SECRETS: &[&str] = &["crm/sugarcrm/password"];
@@ -36,8 +37,10 @@ const BATCH: usize = 50;
 const UNKEYED_BATCH: usize = 10;
 /// How long a bulk call may go on after we have given it up (unverified).
 const SETTLE: Duration = Duration::from_secs(120);
-/// Contacts or meetings of one page.
+/// Rows of one page.
 const PAGE: u64 = 100;
+/// No list that Snova reads is longer.
+const MOST_PAGES: usize = 50;
 
 /// `[crm.sugarcrm]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,32 +62,44 @@ pub struct Settings {
 }
 
 /// The connector.
-pub struct SugarCrm {
+struct SugarCrm {
     settings: Settings,
-    country: Option<Country>,
-    language: Language,
+    shape: Arc<Shape>,
     http: Http,
     tools: Tools,
     access: Option<Token>,
     /// In memory only: whoever holds it needs no password.
     refresh: Option<String>,
+    /// Snova's own user; empty where Sugar does not say.
+    own_user: Option<String>,
+}
+
+/// The connector for these settings.
+pub fn open(settings: &Settings, common: &CrmSettings, tools: &Tools) -> Result<Box<dyn CrmConnector>, Failure> {
+    let shape = Arc::new(Shape {
+        vendor: "SugarCRM",
+        section: "crm.sugarcrm",
+        fields: settings.fields.clone(),
+        told: settings.told.clone(),
+        record: settings.record.clone(),
+        key_field: Some(settings.visit_key_field.clone().unwrap_or_else(|| "sync_key".to_owned())),
+        time,
+        language: common.language,
+        country: common.country,
+    });
+    let http = Http::new(&common.http, tools, INTERVAL)?;
+    let (settings, tools) = (settings.clone(), tools.clone());
+    Ok(Box::new(SugarCrm { settings, shape, http, tools, access: None, refresh: None, own_user: None }))
+}
+
+/// With an offset, as Sugar wants it: `2026-01-12T14:05:00+00:00`.
+fn time(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
 impl SugarCrm {
-    pub fn new(settings: &Settings, common: &CrmSettings, tools: &Tools) -> Result<Self, Failure> {
-        let http = Http::new(&common.http, tools, INTERVAL)?;
-        let (country, language) = (common.country, common.language);
-        let (settings, tools) = (settings.clone(), tools.clone());
-        Ok(Self { settings, country, language, http, tools, access: None, refresh: None })
-    }
-
     fn base(&self) -> String {
         format!("{}/rest/{}", self.settings.url, self.settings.api_version)
-    }
-
-    fn external_id(&self) -> Result<&str, Failure> {
-        let field = self.settings.fields.external_id.as_deref();
-        field.ok_or_else(|| Failure::blocked("external_id in [crm.sugarcrm.fields] is empty; name the field", None))
     }
 
     /// By the refresh token where there is one that still works, else by the password.
@@ -99,9 +114,7 @@ impl SugarCrm {
                 granted => return granted,
             }
         }
-        let password = self.tools.secrets.secret(SECRETS[0]).map_err(Failure::auth)?.ok_or_else(|| {
-            Failure::auth(format!("no password is kept; give it with `snova crm secret {}`", SECRETS[0]))
-        })?;
+        let password = kept(&self.tools, SECRETS[0])?;
         let body = json!({
             "grant_type": "password", "client_id": "sugar", "client_secret": "", "username": self.settings.user,
             "password": password, "platform": self.settings.platform,
@@ -144,84 +157,63 @@ impl SugarCrm {
         ))
     }
 
-    async fn get(&mut self, path: &str) -> Result<Reply, Failure> {
-        self.call(|base| Request::get(format!("{base}{path}"))).await
+    /// An answer to a question that is no list.
+    async fn told(&mut self, path: &str) -> Result<Value, Failure> {
+        let reply = self.call(|base| Request::get(format!("{base}{path}"))).await?;
+        wire::answered(&reply, &*self.tools.clock)?;
+        reply.json()
     }
 
-    async fn put(&mut self, path: &str, change: &Value) -> Result<Reply, Failure> {
-        self.call(|base| Request::put(format!("{base}{path}")).json(change)).await
-    }
-
-    async fn filter(&mut self, module: &str, body: &Value) -> Result<wire::Page, Failure> {
+    async fn filter(&mut self, module: &str, body: &Value) -> Result<(Vec<Row>, bool), Failure> {
         let reply = self.call(|base| Request::post(format!("{base}/{module}/filter")).json(body)).await?;
-        wire::page(&reply, &*self.tools.clock)
+        wire::answered(&reply, &*self.tools.clock)?;
+        wire::page(&reply)
     }
 
-    /// What is to be done with one visit, as a row of a bulk call.
-    fn bulk_row(&self, visit: &VisitRecord) -> Value {
-        let (contact, minutes) = (&visit.contact.0, visit.minutes());
-        let mut meeting = json!({
-            "name": format!("{}, {}", visit.title(self.language), visit.shop),
-            "description": visit.text(self.language),
-            "status": "Held",
-            "date_start": wire::time(visit.opened_at.at),
-            "duration_hours": minutes / 60,
-            "duration_minutes": minutes % 60,
-            "parent_type": "Contacts",
-            "parent_id": contact,
-            "contacts": { "add": [{ "id": contact }] },
-        });
-        let version = &self.settings.api_version;
-        let (method, url) = match &self.settings.visit_key_field {
-            None => ("PATCH", format!("/{version}/Meetings/sync_key/{}", visit.key)),
-            Some(field) => {
-                meeting[field] = visit.key.to_string().into();
-                ("POST", format!("/{version}/Meetings"))
+    /// Every row for which the filter holds, however few Sugar shows at once.
+    async fn all(&mut self, module: &str, wanted: &Value, fields: &str, in_bin: bool) -> Result<Vec<Row>, Failure> {
+        let mut rows = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let mut body = json!({ "filter": wanted, "fields": fields, "max_num": PAGE, "offset": rows.len() });
+            if in_bin {
+                // Those in the bin as well (unverified that every version heeds it).
+                body["deleted"] = true.into();
             }
-        };
-        // The body within the bulk is a text of its own.
-        json!({ "url": url, "method": method, "headers": ["Content-Type: application/json"], "data": meeting.to_string() })
-    }
-
-    async fn send(&mut self, visits: &[&VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-        let rows: Vec<Value> = visits.iter().map(|visit| self.bulk_row(visit)).collect();
-        let reply = self.call(|base| bulk(base, &rows)).await?;
-        wire::rows(&reply, visits.len(), &*self.tools.clock)
-    }
-
-    fn contact_fields(&self) -> String {
-        let fields = &self.settings.fields;
-        let own = [
-            &fields.external_id,
-            &fields.patronymic,
-            &fields.tier,
-            &fields.notes,
-            &fields.offer,
-            &fields.birthday,
-            &fields.visits,
-            &fields.last_visit,
-        ];
-        let mut all = vec!["id", "first_name", "last_name", "email", "assigned_user_name", "date_modified", "deleted"];
-        all.extend(PHONES);
-        all.extend(own.iter().filter_map(|field| field.as_deref()).filter(|field| !field.is_empty()));
-        all.join(",")
-    }
-
-    fn contacts(&self, records: &[Value]) -> Vec<Contact> {
-        records.iter().filter_map(|row| wire::contact(row, &self.settings.fields)).collect()
-    }
-
-    /// Writes the external id and makes sure that it is there: Sugar passes over fields that it does not know.
-    async fn write_external_id(&mut self, contact: &ContactId, value: &str) -> Result<Option<()>, Failure> {
-        let field = self.external_id()?.to_owned();
-        let path = format!("/Contacts/{}", quoted_path(&contact.0));
-        let reply = self.put(&path, &json!({ field.as_str(): value })).await?;
-        if is_missing(&reply) {
-            return Ok(None);
+            let (page, more) = self.filter(module, &body).await?;
+            let is_last = !more || page.is_empty();
+            rows.extend(page);
+            if is_last {
+                return Ok(rows);
+            }
         }
-        wire::done(&reply, &*self.tools.clock)?;
-        let kept = reply.json()?[&field].as_str().unwrap_or_default().to_owned();
-        if kept == value { Ok(Some(())) } else { Err(not_kept(&field)) }
+        Err(Failure::transient(format!("SugarCRM's list of {module} does not end")))
+    }
+
+    /// Row by row, what a bulk of these requests came to.
+    async fn bulk(&mut self, rows: &[Value]) -> Result<Vec<wire::BulkRow>, Failure> {
+        let reply = self.call(|base| bulk(base, rows)).await?;
+        wire::answered(&reply, &*self.tools.clock)?;
+        wire::bulk(&reply, rows.len())
+    }
+
+    fn bulk_request(&self, method: &str, path: &str, data: &Value) -> Value {
+        // The body within the bulk is a text of its own.
+        json!({
+            "url": format!("/{}/{path}", self.settings.api_version), "method": method,
+            "headers": ["Content-Type: application/json"], "data": data.to_string(),
+        })
+    }
+
+    async fn own_user(&mut self) -> Result<Option<String>, Failure> {
+        if self.own_user.is_none() {
+            let me = self.told("/me").await?;
+            self.own_user = Some(me["current_user"]["id"].as_str().unwrap_or_default().to_owned());
+        }
+        Ok(self.own_user.clone().filter(|id| !id.is_empty()))
+    }
+
+    fn contact_columns(&self) -> Result<String, Failure> {
+        Ok(format!("id,deleted,email,{}", self.shape.contact_columns()?.join(",")))
     }
 }
 
@@ -229,209 +221,229 @@ fn bulk(base: &str, rows: &[Value]) -> Request {
     Request::post(format!("{base}/bulk")).json(&json!({ "requests": rows }))
 }
 
-/// Sugar's own word that there is no such record, which a wrong address does not give.
-fn is_missing(reply: &Reply) -> bool {
-    reply.status == 404 && reply.json().is_ok_and(|body| body["error"] == "not_found")
-}
-
-fn not_kept(field: &str) -> Failure {
-    let said = format!("SugarCRM did not keep the field {field} of a contact; create it, and run `snova crm probe`");
-    Failure::blocked(said, None)
+/// As Sugar wants them: what is emptied is null, an address is a list.
+fn body(values: &Values) -> Value {
+    let mut body = Values::new();
+    for (name, value) in values {
+        if name == "email1" {
+            let all = json!([{ "email_address": value, "primary_address": true }]);
+            body.insert("email".to_owned(), all);
+        } else {
+            body.insert(name.clone(), if value == "" { Value::Null } else { value.clone() });
+        }
+    }
+    body.into()
 }
 
 #[async_trait]
-impl CrmConnector for SugarCrm {
-    fn manners(&self) -> Manners {
-        match self.settings.visit_key_field {
-            None => Manners {
-                keyed: true,
-                batch: BATCH,
-                keyed_contacts: true,
-                settle: Duration::ZERO,
-                needs_contact: true,
-                mark_chars: 255,
-            },
-            Some(_) => Manners {
-                keyed: false,
-                batch: UNKEYED_BATCH,
-                keyed_contacts: true,
-                settle: SETTLE,
-                needs_contact: true,
-                mark_chars: 255,
-            },
+impl Api for SugarCrm {
+    fn shape(&self) -> Arc<Shape> {
+        Arc::clone(&self.shape)
+    }
+
+    fn ways(&self) -> Manners {
+        let is_keyed = self.settings.visit_key_field.is_none();
+        Manners {
+            keyed: is_keyed,
+            batch: if is_keyed { BATCH } else { UNKEYED_BATCH },
+            // A contact's id may be given by anybody who may create one, and is refused the second time.
+            keyed_contacts: true,
+            settle: if is_keyed { Duration::ZERO } else { SETTLE },
+            needs_contact: true,
+            mark_chars: 255,
         }
     }
 
-    async fn record(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-        let keys: Vec<Uuid> = visits.iter().map(|visit| visit.key).collect();
-        // Without an upsert, what is there is not created again; this also finds out a field that is not there, which
-        // a creation would pass over in silence.
-        let mut there = match &self.settings.visit_key_field {
-            Some(_) => self.meetings(&keys).await?,
-            None => BTreeMap::new(),
-        };
-        let absent: Vec<&VisitRecord> =
-            visits.iter().filter(|visit| !there.contains_key(&visit.key.to_string())).collect();
-        let sent = if absent.is_empty() { Vec::new() } else { self.send(&absent).await? };
-        // An upsert says "invalid parameter" of everything: whether its key is a field at all must be asked for.
-        let refused = |row: &Result<_, Failure>| row.as_ref().is_err_and(|f| f.class == FailureClass::Poison);
-        if self.settings.visit_key_field.is_none() && sent.iter().any(refused) {
-            there.extend(self.meetings(&keys).await?);
-        }
-        let mut sent = sent.into_iter();
-        let mut rows = Vec::with_capacity(visits.len());
-        for visit in visits {
-            let was_sent = absent.iter().any(|other| other.key == visit.key);
-            let row = if was_sent { sent.next() } else { None };
-            rows.push(match (row, there.get(&visit.key.to_string())) {
-                (Some(Ok(id)), _) => Ok(id),
-                (_, Some(id)) => Ok(id.clone()),
-                (Some(failed), None) => failed,
-                (None, None) => Err(Failure::transient("SugarCRM's answer passed over a visit")),
-            });
+    fn now(&self) -> Timestamp {
+        self.tools.clock.wall().at
+    }
+
+    async fn read(&mut self, module: &'static str, ids: &[String], fields: &[String]) -> Result<Vec<Row>, Failure> {
+        let fields = format!("id,deleted,email,{}", fields.join(","));
+        let mut rows = Vec::new();
+        for ids in ids.chunks(BATCH) {
+            rows.extend(self.all(module, &json!([{ "id": { "$in": ids } }]), &fields, true).await?);
         }
         Ok(rows)
     }
 
-    async fn reconcile(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
-        let keys: Vec<Uuid> = visits.iter().map(|visit| visit.key).collect();
+    async fn search(&mut self, sought: &Seek) -> Result<Vec<Row>, Failure> {
+        let any = |all: Vec<Value>| json!([{ "$or": all }]);
+        let wanted = match sought {
+            Seek::Mark(customer) => {
+                let field = self.shape.external_id()?;
+                any(Mark::words(*customer).map(|word| json!({ field: { "$contains": word } })).into())
+            }
+            Seek::Phone(phone) => {
+                // Sugar compares texts: every spelling that people use is asked for, and looked at again later.
+                let spellings = phone_spellings(phone);
+                any(PHONES.map(|field| json!({ field: { "$in": spellings } })).into())
+            }
+            Seek::Email(email) => json!([{ "email": { "$equals": email } }]),
+        };
+        let body = json!({ "filter": wanted, "fields": self.contact_columns()?, "max_num": 20, "offset": 0 });
+        Ok(self.filter(CONTACTS, &body).await?.0)
+    }
+
+    /// Those in the bin are among the others (unverified that every version heeds `deleted`).
+    async fn since(&mut self, mark: &Watermark) -> Result<(Vec<Row>, Vec<String>, bool), Failure> {
+        let body = json!({
+            "filter": [{ "date_modified": { "$gte": time(mark.since) } }], "fields": self.contact_columns()?,
+            "order_by": "date_modified:ASC", "max_num": PAGE, "offset": mark.skip, "deleted": true,
+        });
+        let (rows, more) = self.filter(CONTACTS, &body).await?;
+        Ok((rows, Vec::new(), more))
+    }
+
+    async fn create_contact(&mut self, id: &str, values: &Values) -> Result<Option<Row>, Failure> {
+        let mut row = body(values);
+        row["id"] = id.into();
+        let reply = self.call(|base| Request::post(format!("{base}/Contacts")).json(&row)).await?;
+        match wire::done(&reply, &*self.tools.clock) {
+            Ok(()) => {
+                let row = wire::row(&reply.json()?);
+                row.map(Some).ok_or_else(|| Failure::transient("SugarCRM's answer names no contact"))
+            }
+            // One that is there is refused as a bad value, one in the bin as a fault of the database.
+            Err(failure) if matches!(reply.status, 422 | 500) => {
+                let there = self.read(CONTACTS, &[id.to_owned()], &[]).await?;
+                if there.is_empty() { Err(failure) } else { Ok(None) }
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn change(
+        &mut self,
+        module: &'static str,
+        rows: &[(String, Values)],
+    ) -> Result<Vec<Result<Option<Row>, Failure>>, Failure> {
+        if let [(id, values)] = rows {
+            let (path, body) = (format!("/{module}/{}", quoted_path(id)), body(values));
+            let reply = self.call(|base| Request::put(format!("{base}{path}")).json(&body)).await?;
+            if wire::is_missing(&reply) {
+                return Ok(vec![Ok(None)]);
+            }
+            let done = wire::done(&reply, &*self.tools.clock).and_then(|()| Ok(wire::row(&reply.json()?)));
+            return Ok(vec![done]);
+        }
+        let mut changed = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(BATCH) {
+            let put = |(id, values): &(String, Values)| {
+                self.bulk_request("PUT", &format!("{module}/{}", quoted_path(id)), &body(values))
+            };
+            let requests: Vec<Value> = rows.iter().map(put).collect();
+            changed.extend(self.bulk(&requests).await?.into_iter().map(wire::BulkRow::changed));
+        }
+        Ok(changed)
+    }
+
+    async fn remove(&mut self, module: &'static str, ids: &[String]) -> Result<(), Failure> {
+        for id in ids {
+            let path = format!("/{module}/{}", quoted_path(id));
+            let reply = self.call(|base| Request::delete(format!("{base}{path}"))).await?;
+            if !wire::is_missing(&reply) {
+                wire::done(&reply, &*self.tools.clock)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ours(&mut self, visits: &[SentVisit]) -> Result<Vec<String>, Failure> {
+        self.marked(visits).await
+    }
+
+    async fn meetings_of(&mut self, contact: &str) -> Result<Option<Vec<Row>>, Failure> {
+        let path = format!("/Contacts/{}/link/meetings", quoted_path(contact));
+        let fields = format!("id,{}", self.shape.meeting_columns().join(","));
+        let mut rows = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let offset = rows.len().to_string();
+            let reply = self
+                .call(|base| {
+                    let request = Request::get(format!("{base}{path}")).query("fields", &fields);
+                    request.query("max_num", &PAGE.to_string()).query("offset", &offset)
+                })
+                .await?;
+            if wire::is_missing(&reply) {
+                return Ok(None);
+            }
+            wire::answered(&reply, &*self.tools.clock)?;
+            let (page, more) = wire::page(&reply)?;
+            let is_last = !more || page.is_empty();
+            rows.extend(page);
+            if is_last {
+                return Ok(Some(rows));
+            }
+        }
+        Err(Failure::transient("SugarCRM's list of a contact's meetings does not end"))
+    }
+
+    async fn send(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
+        self.record_all(visits).await
+    }
+
+    async fn look_for(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
+        let keys: Vec<_> = visits.iter().map(|visit| visit.key).collect();
         let there = self.meetings(&keys).await?;
         Ok(visits.iter().map(|visit| there.get(&visit.key.to_string()).cloned()).collect())
     }
 
-    async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        for meeting in self.marked(std::slice::from_ref(visit)).await? {
-            let reply =
-                self.put(&format!("/Meetings/{}", quoted_path(&meeting)), &json!({ "status": "Not Held" })).await?;
-            if !is_missing(&reply) {
-                wire::done(&reply, &*self.tools.clock)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        for meeting in self.marked(&gone.visits).await? {
-            let path = format!("/Meetings/{}", quoted_path(&meeting));
-            let reply = self.call(|base| Request::delete(format!("{base}{path}"))).await?;
-            if !is_missing(&reply) {
-                wire::done(&reply, &*self.tools.clock)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {
-        let wanted = match sought {
-            Seek::Mark(customer) => json!([{ self.external_id()?: { "$equals": customer.to_string() } }]),
-            Seek::Phone(phone) => {
-                // Sugar compares texts: every spelling that people use is asked for, and looked at again below.
-                let spellings = phone_spellings(phone);
-                let any: Vec<Value> = PHONES.iter().map(|&field| json!({ field: { "$in": spellings } })).collect();
-                json!([{ "$or": any }])
-            }
-            Seek::Email(email) => json!([{ "email": { "$equals": email } }]),
+    /// The shape of `/me` follows the vendor's guide (unverified on a tenant).
+    async fn look(&mut self) -> Result<Vec<Finding>, Failure> {
+        // The login itself is to be seen: nothing of an earlier one is used.
+        (self.access, self.refresh) = (None, None);
+        self.log_in().await?;
+        let me = match self.told("/me").await {
+            Ok(mut me) => me["current_user"].take(),
+            Err(failure) => return Ok(vec![Finding::missing("modules and rights", failure.to_string())]),
         };
-        let body = json!({ "filter": wanted, "fields": self.contact_fields(), "max_num": 20, "offset": 0 });
-        let records = self.filter("Contacts", &body).await?.records;
-        Ok(self.contacts(&records).into_iter().filter(|contact| sought.is_met_by(contact, self.country)).collect())
-    }
-
-    async fn write_mark(&mut self, contact: &ContactId, text: &str) -> Result<(), Failure> {
-        let written = self.write_external_id(contact, text).await?;
-        written.ok_or_else(|| Failure::contact_gone("the contact is not in SugarCRM any more"))
-    }
-
-    async fn create(&mut self, new: &NewContact) -> Result<Creation, Failure> {
-        let field = self.external_id()?.to_owned();
-        let mut row = json!({
-            "first_name": new.given,
-            // A contact has a surname in Sugar, whatever people have.
-            "last_name": new.family.as_deref().unwrap_or(&new.given),
-            field.as_str(): new.mark,
+        let mut found = Vec::new();
+        let (own, what) = (self.settings.visit_key_field.clone(), "the right to upsert by sync_key");
+        if own.is_none() && me["type"] == "admin" {
+            found.push(Finding::good(what));
+        } else if own.is_none() {
+            let remedy = "make the user an administrator (Admin, User Management), or give the meetings a text field \
+                          for the key and name it in visit_key_field of [crm.sugarcrm]";
+            found.push(Finding::missing(what, remedy));
+        }
+        let there = self.fields(MEETINGS).await;
+        for field in [&*own.unwrap_or_else(|| "sync_key".to_owned()), "contacts"] {
+            let what = format!("the field {field} of Meetings");
+            found.push(match &there {
+                Ok(there) if there.contains(field) => Finding::good(what),
+                Ok(_) if field == "sync_key" => Finding::missing(what, "update SugarCRM to 10.2 or later"),
+                Ok(_) if field == "contacts" => Finding::missing(what, "let the user see and edit it"),
+                Ok(_) => {
+                    let remedy = "create it in Studio (Meetings, TextField, 36 characters), or correct visit_key_field";
+                    Finding::missing(what, remedy)
+                }
+                Err(failure) => Finding::missing(what, failure.to_string()),
+            });
+        }
+        // Rights that are not named are given.
+        let rights = ["access", "list", "view", "create", "edit", "delete"];
+        for module in [MEETINGS, CONTACTS] {
+            let lacking: Vec<&str> = rights.into_iter().filter(|right| me["acl"][module][*right] == "no").collect();
+            found.push(findings::rights(module, &lacking));
+        }
+        let what = format!("searching meetings by {}", self.key_field());
+        found.push(match self.meetings(&[uuid::Uuid::nil()]).await {
+            Ok(_) => Finding::good(what),
+            Err(failure) => Finding::missing(what, failure.to_string()),
         });
-        let patronymic = self.settings.fields.patronymic.as_deref().filter(|field| !field.is_empty());
-        for (field, value) in [(patronymic, &new.patronymic), (Some("phone_mobile"), &new.phone)] {
-            if let (Some(field), Some(value)) = (field, value) {
-                row[field] = value.as_str().into();
-            }
-        }
-        if let Some(email) = &new.email {
-            row["email"] = json!([{ "email_address": email, "primary_address": true }]);
-        }
-        let reply = self.call(|base| Request::post(format!("{base}/Contacts")).json(&row)).await?;
-        wire::done(&reply, &*self.tools.clock)?;
-        let body = reply.json()?;
-        if body["id"].is_string() && body[&field].as_str() != Some(&*new.mark) {
-            return Err(not_kept(&field));
-        }
-        let id = body["id"].as_str().map(|id| Creation::Made(ContactId(id.to_owned())));
-        id.ok_or_else(|| Failure::transient("SugarCRM's answer names no contact"))
+        Ok(found)
     }
 
-    async fn contact(&mut self, id: &ContactId) -> Result<Option<Contact>, Failure> {
-        let (path, fields) = (format!("/Contacts/{}", quoted_path(&id.0)), self.contact_fields());
-        let reply = self.call(|base| Request::get(format!("{base}{path}")).query("fields", &fields)).await?;
-        if is_missing(&reply) {
-            return Ok(None);
-        }
-        wire::answered(&reply, &*self.tools.clock)?;
-        let contact = wire::contact(&reply.json()?, &self.settings.fields);
-        contact.map(Some).ok_or_else(|| Failure::transient("SugarCRM's answer holds no contact"))
+    /// The shape of `/metadata` follows the vendor's guide (unverified on a tenant).
+    async fn fields(&mut self, module: &'static str) -> Result<BTreeSet<String>, Failure> {
+        let body = self.told("/metadata?type_filter=modules&module_filter=Contacts,Meetings").await?;
+        let fields = body["modules"][module]["fields"].as_object();
+        Ok(fields.into_iter().flat_map(|fields| fields.keys().cloned()).collect())
     }
 
-    async fn changed(&mut self, cursor: &str) -> Result<Changes, Failure> {
-        let Some(mark) = Watermark::read(cursor) else {
-            let begin = Watermark::begin(self.tools.clock.wall().at);
-            return Ok(Changes { cursor: begin.cursor(), ..Changes::default() });
-        };
-        let body = json!({
-            "filter": [{ "date_modified": { "$gte": wire::time(mark.since) } }],
-            "fields": self.contact_fields(), "order_by": "date_modified:ASC", "max_num": PAGE, "offset": mark.skip,
-            // Those in the bin as well (unverified that every version heeds it).
-            "deleted": true,
-        });
-        let page = self.filter("Contacts", &body).await?;
-        let latest = page.records.iter().filter_map(wire::stamp).max();
-        let next = mark.after(latest, page.records.len() as u64, page.more && !page.records.is_empty());
-        Ok(Changes {
-            contacts: self.contacts(&page.records),
-            cursor: next.cursor(),
-            more: page.more && !page.records.is_empty(),
-        })
-    }
-
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
-    async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
-    async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
-    async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
-    }
-
-    async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
-    }
-
-    async fn probe(&mut self) -> Vec<Finding> {
-        probe::probe(self).await
-    }
-
-    /// Sugar has no place for it.
-    async fn heartbeat(&mut self, _: &Heartbeat) -> Result<bool, Failure> {
-        Ok(false)
-    }
-
-    fn preview(&self, visits: &[VisitRecord]) -> Vec<String> {
-        let rows: Vec<Value> = visits.iter().map(|visit| self.bulk_row(visit)).collect();
-        rows.chunks(self.manners().batch).map(|batch| bulk(&self.base(), batch).in_words()).collect()
+    fn show(&self, visits: &[VisitRecord]) -> Vec<String> {
+        let rows: Vec<Value> = visits.iter().map(|visit| self.bulk_row(visit, None, None)).collect();
+        rows.chunks(self.ways().batch).map(|batch| bulk(&self.base(), batch).in_words()).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! The keys of `[crm.sugarcrm]`, each with what it means to the owner.
 
 use super::Settings;
-use crate::crm::{ContactFields, Keys, key};
+use crate::crm::{Keys, key};
+use crate::vendors::sugar::{family_fields, written_fields};
 
 pub const ABOUT: &str = "SugarCRM, by its REST API v11. docs/crm/sugarcrm.md says what to click there.";
 
@@ -17,45 +18,10 @@ pub fn read(keys: &mut dyn Keys) -> Option<Settings> {
     let about = "Visits are meetings, upserted by their sync_key, which only an administrator may; for another user give the \
                  meetings a text field and name it here.";
     let visit_key_field = keys.word(key("visit_key_field", "snova_visit_c", about));
-    let defaults = ContactFields {
-        external_id: Some("snova_customer_c".to_owned()),
-        notes: Some("description".to_owned()),
-        birthday: Some("birthdate".to_owned()),
-        ..ContactFields::default()
-    };
-    let shown = [
-        "snova_customer_c",
-        "patronymic_c",
-        "loyalty_tier_c",
-        "description",
-        "offer_c",
-        "birthdate",
-        "visits_c",
-        "last_visit_c",
-    ];
     let about = "What the contacts' fields are called there: external_id holds Snova's mark and must be there; a key that is left \
                  empty is a value that Sugar does not keep.";
-    let fields = keys.contact_fields(about, &defaults, shown);
-    let told = keys.told_fields([
-        "snova_first_visit_c",
-        "snova_last_visit_c",
-        "snova_late_since_c",
-        "snova_consent_c",
-        "snova_consent_until_c",
-        "snova_source_c",
-        "snova_visits_30_c",
-        "snova_visits_90_c",
-        "snova_home_store_c",
-    ]);
-    let record = keys.record_fields([
-        "snova_store_c",
-        "snova_counter_c",
-        "snova_how_c",
-        "snova_served_by_c",
-        "snova_receipt_c",
-        "snova_sum_c",
-        "snova_greeting_c",
-    ]);
+    let fields = family_fields(keys, about);
+    let (told, record) = written_fields(keys);
     Some(Settings { url: url?, user: user?, platform, api_version, visit_key_field, fields, told, record })
 }
 

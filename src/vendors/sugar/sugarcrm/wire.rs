@@ -2,32 +2,17 @@
 //!
 //! An error is `{"error": code, "error_message": prose}`; a bulk answer is 200 with a status in each of its rows.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::crm::{Contact, ContactFields, Failure, FailureClass, RecordId, Reply};
-
-/// The fields of a contact that hold phones.
-pub(super) const PHONES: [&str; 4] = ["phone_mobile", "phone_work", "phone_home", "phone_other"];
+use crate::crm::{Failure, FailureClass, RecordId, Reply};
+use crate::vendors::sugar::shape::Row;
 
 /// What a login brings.
 pub(super) struct Granted {
     pub access: String,
     pub refresh: Option<String>,
     pub lasts: Option<u64>,
-}
-
-/// Records of a list or filter.
-pub(super) struct Page {
-    pub records: Vec<Value>,
-    pub more: bool,
-}
-
-/// With an offset, as Sugar wants it: `2026-01-12T14:05:00+00:00`.
-pub(super) fn time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }
 
 /// The answer to a login, by password or by refresh token.
@@ -46,6 +31,11 @@ pub(super) fn granted(reply: &Reply, clock: &dyn Clock) -> Result<Granted, Failu
 fn code(reply: &Reply) -> String {
     let body = reply.json().unwrap_or(Value::Null);
     body["error"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Sugar's own word that there is no such record, which a wrong address does not give.
+pub(super) fn is_missing(reply: &Reply) -> bool {
+    reply.status == 404 && code(reply) == "not_found"
 }
 
 /// A call that is done, or why not.
@@ -88,15 +78,21 @@ fn refusal(status: u16, code: &str) -> Failure {
             Failure::transient("SugarCRM's session ended in the middle; it is tried again")
         }
         (_, "not_authorized") | (403, _) => Failure::blocked(
-            "SugarCRM does not let this user do that; make them an administrator, or name visit_key_field in \
-             [crm.sugarcrm], and run `snova crm probe`",
+            "SugarCRM does not let this user do that; give its role the rights on Meetings and Contacts, and either make \
+             it an administrator, or name visit_key_field in [crm.sugarcrm]; then run `snova crm probe`",
             None,
         ),
         (_, "no_method") => Failure::blocked(
             "this SugarCRM does not know what is asked of it; check api_version in [crm.sugarcrm]",
             None,
         ),
+        (_, "missing_parameter") => Failure::blocked(
+            "SugarCRM wants a field filled that Snova does not know; make it optional, or give it a default, in Studio",
+            None,
+        ),
         (409, _) | (_, "edit_conflict") => Failure::transient("SugarCRM asks to try again"),
+        // A contact that was there just now: the next try looks for it first.
+        (404, "not_found") => Failure::transient("SugarCRM does not find a record that it has just shown"),
         (500.., _) | (_, "fatal_error" | "maintenance" | "metadata_out_of_date") => {
             Failure::transient(format!("SugarCRM failed (HTTP {status})"))
         }
@@ -106,75 +102,76 @@ fn refusal(status: u16, code: &str) -> Failure {
     failure.with_code(code)
 }
 
-/// The records of a list or filter.
-pub(super) fn page(reply: &Reply, clock: &dyn Clock) -> Result<Page, Failure> {
-    answered(reply, clock)?;
-    let mut body = reply.json()?;
-    let Value::Array(records) = body["records"].take() else {
-        return Err(Failure::transient("SugarCRM's answer holds no records"));
-    };
+/// The rows of a list or filter, and whether there are more.
+pub(super) fn page(reply: &Reply) -> Result<(Vec<Row>, bool), Failure> {
+    let body = reply.json()?;
+    let records = body["records"].as_array();
+    let records = records.ok_or_else(|| Failure::transient("SugarCRM's answer holds no records"))?;
     let more = body["next_offset"].as_i64().is_some_and(|next| next >= 0);
-    Ok(Page { records, more })
+    Ok((records.iter().filter_map(row).collect(), more))
+}
+
+/// `None` for a record without an id.
+pub(super) fn row(record: &Value) -> Option<Row> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null => Some(String::new()),
+        _ => None,
+    };
+    let mut row = Row { id: record["id"].as_str()?.to_owned(), ..Row::default() };
+    let values = record.as_object()?.iter();
+    row.values = values.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
+    row.deleted = record["deleted"] == true;
+    let addresses = record["email"].as_array().into_iter().flatten();
+    row.emails = addresses.filter_map(|address| address["email_address"].as_str().map(str::to_owned)).collect();
+    row.emails.extend(row.text("email1").map(str::to_owned).filter(|first| !row.emails.contains(first)));
+    Some(row)
+}
+
+/// What one request of a bulk came to.
+pub(super) struct BulkRow {
+    status: u16,
+    contents: Value,
 }
 
 /// Row by row, what a bulk request did.
-pub(super) fn rows(reply: &Reply, wanted: usize, clock: &dyn Clock) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-    answered(reply, clock)?;
+pub(super) fn bulk(reply: &Reply, wanted: usize) -> Result<Vec<BulkRow>, Failure> {
     let body = reply.json()?;
     let rows = body.as_array().filter(|rows| rows.len() == wanted);
-    let rows = rows.ok_or_else(|| Failure::transient("SugarCRM's answer does not say what became of each visit"))?;
-    Ok(rows.iter().map(row).collect())
+    let rows = rows.ok_or_else(|| Failure::transient("SugarCRM's answer does not say what became of each row"))?;
+    let one = |row: &Value| BulkRow {
+        status: row["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(0),
+        contents: row["contents"].clone(),
+    };
+    Ok(rows.iter().map(one).collect())
 }
 
-fn row(row: &Value) -> Result<RecordId, Failure> {
-    let unclear = || Failure::transient("SugarCRM does not say clearly what became of a visit");
-    let status = row["status"].as_u64().and_then(|status| u16::try_from(status).ok()).ok_or_else(unclear)?;
-    let contents = &row["contents"];
-    if matches!(status, 200 | 201) {
+fn unclear() -> Failure {
+    Failure::transient("SugarCRM does not say clearly what became of a row")
+}
+
+impl BulkRow {
+    fn done(self) -> Result<Value, Failure> {
+        match self.contents["error"].as_str() {
+            _ if matches!(self.status, 200 | 201) => Ok(self.contents),
+            Some(code) => Err(refusal(self.status, code)),
+            None => Err(unclear()),
+        }
+    }
+
+    pub fn recorded(self) -> Result<RecordId, Failure> {
+        let contents = self.done()?;
         // An upsert names the record, a creation gives it whole.
         let id = contents["record"].as_str().or_else(|| contents["id"].as_str());
-        return id.map(|id| RecordId(id.to_owned())).ok_or_else(unclear);
+        id.map(|id| RecordId(id.to_owned())).ok_or_else(unclear)
     }
-    match contents["error"].as_str() {
-        Some(code) => Err(refusal(status, code)),
-        None => Err(unclear()),
-    }
-}
 
-pub(super) fn stamp(row: &Value) -> Option<Timestamp> {
-    row["date_modified"].as_str()?.parse().ok()
-}
-
-/// A contact in our words; `None` for a row without an id.
-pub(super) fn contact(row: &Value, fields: &ContactFields) -> Option<Contact> {
-    let text = |name: &str| {
-        let value = &row[name];
-        let text = value.as_str().map(str::to_owned).or_else(|| value.is_number().then(|| value.to_string()))?;
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    };
-    let mapped = |field: &Option<String>| field.as_deref().and_then(text);
-    let number = |field: &Option<String>| mapped(field).and_then(|count| count.parse::<f64>().ok());
-    let mut emails: Vec<String> = Vec::new();
-    for address in row["email"].as_array().into_iter().flatten() {
-        emails.extend(address["email_address"].as_str().map(str::to_owned));
+    /// `None` where there is no such record.
+    pub fn changed(self) -> Result<Option<Row>, Failure> {
+        if self.status == 404 && self.contents["error"] == "not_found" {
+            return Ok(None);
+        }
+        row(&self.done()?).map(Some).ok_or_else(unclear)
     }
-    emails.extend(text("email1").filter(|first| !emails.contains(first)));
-    Some(Contact {
-        id: text("id")?,
-        external_id: mapped(&fields.external_id),
-        phones: PHONES.iter().filter_map(|name| text(name)).collect(),
-        emails,
-        given: text("first_name"),
-        patronymic: mapped(&fields.patronymic),
-        family: text("last_name"),
-        tier: mapped(&fields.tier),
-        owner: text("assigned_user_name"),
-        notes: mapped(&fields.notes),
-        offer: mapped(&fields.offer),
-        birthday: mapped(&fields.birthday).and_then(|date| date.parse().ok()),
-        visits: number(&fields.visits).map(|count| count.clamp(0.0, f64::from(u32::MAX)) as u32),
-        last_visit: mapped(&fields.last_visit).and_then(|at| at.parse().ok()),
-        deleted: row["deleted"] == true,
-        ..Contact::default()
-    })
 }

@@ -1,7 +1,8 @@
 //! The keys of `[crm.suitecrm]`, each with what it means to the owner.
 
 use super::{Api, Settings};
-use crate::crm::{ContactFields, Key, Keys, key};
+use crate::crm::{Key, Keys, key};
+use crate::vendors::sugar::{family_fields, written_fields};
 
 pub const ABOUT: &str = "SuiteCRM. docs/crm/suitecrm.md says what to click there.";
 
@@ -18,44 +19,9 @@ pub fn read(keys: &mut dyn Keys) -> Option<Settings> {
                  below \"/legacy\".";
     let default = if is_v8 { "/Api" } else { "/service/v4_1/rest.php" };
     let path = keys.parsed(key("path", "/Api", about), path).unwrap_or_else(|| default.to_owned());
-    let defaults = ContactFields {
-        external_id: Some("snova_customer_c".to_owned()),
-        notes: Some("description".to_owned()),
-        birthday: Some("birthdate".to_owned()),
-        ..ContactFields::default()
-    };
-    let shown = [
-        "snova_customer_c",
-        "patronymic_c",
-        "loyalty_tier_c",
-        "description",
-        "offer_c",
-        "birthdate",
-        "visits_c",
-        "last_visit_c",
-    ];
     let about = "What the contacts' fields are called there, as with SugarCRM.";
-    let fields = keys.contact_fields(about, &defaults, shown);
-    let told = keys.told_fields([
-        "snova_first_visit_c",
-        "snova_last_visit_c",
-        "snova_late_since_c",
-        "snova_consent_c",
-        "snova_consent_until_c",
-        "snova_source_c",
-        "snova_visits_30_c",
-        "snova_visits_90_c",
-        "snova_home_store_c",
-    ]);
-    let record = keys.record_fields([
-        "snova_store_c",
-        "snova_counter_c",
-        "snova_how_c",
-        "snova_served_by_c",
-        "snova_receipt_c",
-        "snova_sum_c",
-        "snova_greeting_c",
-    ]);
+    let fields = family_fields(keys, about);
+    let (told, record) = written_fields(keys);
     for (needed, value, wanted) in [(CLIENT, &client_id, is_v8), (USER, &user, !is_v8)] {
         if keys.is_there() && wanted && value.is_none() {
             keys.missing(needed);

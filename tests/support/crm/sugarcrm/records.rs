@@ -31,13 +31,12 @@ impl FakeSugar {
                     self.sync_keys.remove(binned);
                 }
                 let created = live.is_none();
-                match self.write(name, live.as_deref(), body, now) {
-                    Ok(id) => {
-                        self.sync_keys.insert(id.clone(), key.to_owned());
-                        (if created { 201 } else { 200 }, json!({ "record": id }))
-                    }
-                    // Whatever a creation fails of.
-                    Err(_) if created => error(422, "invalid_parameter"),
+                let mut body = body.clone();
+                body["sync_key"] = key.into();
+                match self.write(name, live.as_deref(), &body, now) {
+                    Ok(id) => (if created { 201 } else { 200 }, json!({ "record": id })),
+                    // Whatever a creation fails of, but for a right.
+                    Err((status, _)) if created && status != 403 => error(422, "invalid_parameter"),
                     Err(said) => said,
                 }
             }

@@ -1,12 +1,13 @@
-//! SuiteCRM by its older API v4_1: meetings under our key by `set_entries`, each then tied to its contact.
+//! SuiteCRM by its older API v4_1: visits as `meetings` has them, everything else by entries and questions in SQL.
 //!
-//! Reading its answers is `wire`'s, looking at the tenant is `probe`'s. A key that is there already makes the database
-//! fail, and so does much else: what is there is asked for before and after, and nothing but that counts.
+//! Reading its answers is `wire`'s. A key that is there already makes the database fail, and so does much else: what is
+//! there is asked for before and after, and nothing but that counts.
 
-mod probe;
+mod meetings;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,60 +15,60 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use self::wire::Answer;
-use super::{PHONES, SECRETS, Settings, Suspects};
+use super::{SECRETS, Suspects};
+use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
-    Changes, Contact, ContactId, Creation, CrmConnector, CrmSettings, Failure, Finding, Forgotten, Heartbeat, Http,
-    Manners, NewContact, RecordId, Request, Seek, SentVisit, Standing, Told, Tools, VisitRecord, phone_like,
+    Failure, Finding, Http, HttpSettings, Manners, Mark, RecordId, Request, Seek, Tools, VisitRecord, phone_like,
 };
-use crate::customer::Country;
-use crate::i18n::Language;
+use crate::vendors::sugar::connector::Api;
+use crate::vendors::sugar::findings;
+use crate::vendors::sugar::shape::{CONTACTS, MEETINGS, PHONES, Row, Shape, Values};
 
 /// SuiteCRM publishes no limit; five a second leave people at work their server.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Meetings of one call; a tenth of a second each.
+/// Rows of one call; a tenth of a second each.
 const BATCH: usize = 20;
-/// Contacts of one page.
+/// Rows of one page.
 const PAGE: u64 = 100;
+/// Contacts in the bin that one look tells of: their ids alone.
+const MOST_GONE: u64 = 1000;
 
 /// The connector.
 pub(super) struct SuiteCrm {
-    settings: Settings,
+    shape: Arc<Shape>,
     user: String,
     url: String,
-    country: Option<Country>,
-    language: Language,
     http: Http,
     tools: Tools,
     session: Option<String>,
+    /// Snova's own user, as the login tells it.
+    own_user: Option<String>,
     suspects: Suspects,
 }
 
 impl SuiteCrm {
     pub fn new(
-        settings: &Settings,
+        shape: Arc<Shape>,
         user: &str,
-        path: &str,
-        common: &CrmSettings,
+        url: String,
+        http: &HttpSettings,
         tools: &Tools,
     ) -> Result<Self, Failure> {
         Ok(Self {
-            settings: settings.clone(),
+            shape,
             user: user.to_owned(),
-            url: format!("{}{path}", settings.url),
-            country: common.country,
-            language: common.language,
-            http: Http::new(&common.http, tools, INTERVAL)?,
+            url,
+            http: Http::new(http, tools, INTERVAL)?,
             tools: tools.clone(),
             session: None,
+            own_user: None,
             suspects: Suspects::default(),
         })
     }
 
     async fn log_in(&mut self) -> Result<String, Failure> {
-        let password = self.tools.secrets.secret(SECRETS[1]).map_err(Failure::auth)?.ok_or_else(|| {
-            Failure::auth(format!("no password is kept; give it with `snova crm secret {}`", SECRETS[1]))
-        })?;
+        let password = kept(&self.tools, SECRETS[1])?;
         let digest: String = Md5::digest(password.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         let body = json!({
             "user_auth": { "user_name": self.user, "password": digest, "version": "1" },
@@ -77,6 +78,7 @@ impl SuiteCrm {
         let refused = || Failure::transient("SuiteCRM's login answer holds no session");
         let Answer::Done(body) = wire::answer(&reply, &*self.tools.clock)? else { return Err(refused()) };
         let session = body["id"].as_str().filter(|id| !id.is_empty()).ok_or_else(refused)?.to_owned();
+        self.own_user = body["name_value_list"]["user_id"]["value"].as_str().map(str::to_owned);
         self.session = Some(session.clone());
         Ok(session)
     }
@@ -107,136 +109,72 @@ impl SuiteCrm {
         })
     }
 
-    async fn entries(&mut self, module: &str, ids: &[String], fields: &[&str]) -> Result<Vec<Value>, Failure> {
-        let arguments = json!({
-            "module_name": module, "ids": ids, "select_fields": fields, "link_name_to_fields_array": [],
-            "track_view": false,
-        });
-        wire::entries(&mut self.call("get_entries", &arguments).await?)
-    }
-
-    /// Which of these meetings are there, and whether each has its time.
-    async fn meetings(&mut self, keys: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
-        if keys.is_empty() {
-            return Ok(BTreeMap::new());
+    /// Those of these rows that are not in the bin.
+    async fn entries(&mut self, module: &str, ids: &[String], fields: &[String]) -> Result<Vec<Row>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
         }
-        let entries = self.entries("Meetings", keys, &["id", "date_start", "deleted"]).await?;
-        Ok(wire::dated(&entries).collect())
+        let mut rows = wire::rows(&self.call("get_entries", &entries(module, ids, fields, json!([]))).await?)?;
+        rows.retain(|row| !row.deleted);
+        Ok(rows)
     }
 
-    /// Which of these records are in the bin: their ids are used up.
-    async fn thrown_away(&mut self, module: &str, ids: &[String]) -> Result<BTreeSet<String>, Failure> {
-        let quoted: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
-        let query = format!("{}.id IN ({})", module.to_lowercase(), quoted.join(","));
+    /// Rows for which a condition in SQL holds, in or out of the bin, and whether there are more.
+    async fn list(&mut self, question: &Question<'_>, fields: &[String]) -> Result<(Vec<Row>, bool), Failure> {
+        let module = question.module;
+        let mut wanted = vec!["id".to_owned(), "deleted".to_owned()];
+        wanted.extend_from_slice(fields);
         let arguments = json!({
-            "module_name": module, "query": query, "order_by": "", "offset": 0, "select_fields": ["id"],
-            "link_name_to_fields_array": [], "max_results": ids.len(), "deleted": 1, "favorites": false,
+            "module_name": module, "query": question.condition,
+            "order_by": format!("{}.date_modified", module.to_lowercase()), "offset": question.offset,
+            "select_fields": wanted, "link_name_to_fields_array": [], "max_results": question.most,
+            "deleted": i32::from(question.in_bin), "favorites": false,
         });
         let body = self.call("get_entry_list", &arguments).await?;
-        let listed = body["entry_list"].as_array().into_iter().flatten();
-        Ok(listed.filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect())
-    }
-
-    /// A page of contacts for which a condition in SQL holds, and whether there are more.
-    async fn contacts(&mut self, condition: &str, offset: u64) -> Result<(Vec<Value>, bool), Failure> {
-        let mut fields = vec!["id", "deleted"];
-        fields.extend(super::columns(&self.settings.fields)?);
-        let arguments = json!({
-            "module_name": "Contacts", "query": condition, "order_by": "contacts.date_modified", "offset": offset,
-            "select_fields": fields, "link_name_to_fields_array": [], "max_results": PAGE, "deleted": 0,
-            "favorites": false,
-        });
-        let mut body = self.call("get_entry_list", &arguments).await?;
-        let entries = wire::entries(&mut body)?;
-        let read = offset + entries.len() as u64;
-        let more = wire::number(&body["total_count"]).map_or(entries.len() as u64 == PAGE, |total| read < total);
-        let more = more && !entries.is_empty();
-        Ok((entries, more))
-    }
-
-    fn rows(&self, visits: &[&VisitRecord]) -> Value {
-        let row = |visit: &&VisitRecord| {
-            let mut row = values(&super::meeting(visit, self.language));
-            row.push(pair("new_with_id", true));
-            row.push(pair("id", visit.key.to_string()));
-            Value::Array(row)
-        };
-        json!({ "module_name": "Meetings", "name_value_lists": visits.iter().map(row).collect::<Vec<_>>() })
-    }
-
-    /// Creates what is not there and says what is there then. The answer itself is not trusted.
-    async fn create_meetings(&mut self, visits: &[VisitRecord]) -> Result<BTreeMap<String, bool>, Failure> {
-        let keys: Vec<String> = visits.iter().map(|visit| visit.key.to_string()).collect();
-        let before = self.meetings(&keys).await?;
-        let absent = missing(visits, &before);
-        if absent.is_empty() {
-            return Ok(before);
+        let mut rows = wire::rows(&body)?;
+        let read = question.offset + rows.len() as u64;
+        let is_full = rows.len() as u64 == question.most;
+        let more = wire::number(&body["total_count"]).map_or(is_full, |total| read < total);
+        if question.in_bin {
+            rows.iter_mut().for_each(|row| row.deleted = true);
+        } else {
+            rows.retain(|row| !row.deleted);
         }
-        let rows = self.rows(&absent);
-        let failed = self.try_call("set_entries", &rows).await?.is_none();
-        let there = self.meetings(&keys).await?;
-        let (taken, left): (Vec<_>, Vec<_>) =
-            absent.into_iter().partition(|visit| there.contains_key(&visit.key.to_string()));
-        taken.iter().for_each(|visit| self.suspects.took(visit.key));
-        if !failed || visits.len() == 1 || left.is_empty() {
-            return Ok(there);
-        }
-        // The database failed at one row: those before it were kept, those after it never looked at. Each goes alone.
-        for visit in left {
-            let rows = self.rows(&[visit]);
-            self.try_call("set_entries", &rows).await?;
-            if !self.meetings(&[visit.key.to_string()]).await?.is_empty() {
-                self.suspects.took(visit.key);
-            }
-        }
-        self.meetings(&keys).await
+        Ok((rows, more))
     }
 
-    /// A refusal without a reason. From the second one on an earlier visit is written once more, unchanged: if that
-    /// goes well, it is this one's fault; if not, it is nobody's, and all wait.
-    async fn judge(&mut self, visit: &VisitRecord) -> Result<Failure, Failure> {
-        if self.suspects.refused(visit.key) {
-            return Ok(super::unexplained());
+    /// Which of these are in the bin: their ids are used up.
+    async fn thrown_away(&mut self, module: &'static str, ids: &[String]) -> Result<BTreeSet<String>, Failure> {
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
         }
-        let Some(earlier) = self.suspects.taken.map(|key| key.to_string()) else { return Err(super::unexplained()) };
-        // An id that is not there is passed over, which would prove nothing.
-        let is_there = !self.meetings(std::slice::from_ref(&earlier)).await?.is_empty();
-        let row = json!({ "module_name": "Meetings", "name_value_list": [pair("id", earlier)] });
-        let written = is_there && self.try_call("set_entry", &row).await?.is_some();
-        if written { Ok(super::at_fault()) } else { Err(super::unexplained()) }
+        let quoted: Vec<String> = ids.iter().map(|id| format!("'{}'", like(id))).collect();
+        let condition = format!("{}.id IN ({})", module.to_lowercase(), quoted.join(","));
+        let question = Question { module, condition: &condition, in_bin: true, offset: 0, most: ids.len() as u64 };
+        Ok(self.list(&question, &[]).await?.0.into_iter().map(|row| row.id).collect())
     }
 
-    /// A parent alone does not put the meeting into the contact's list. Safe to repeat; `false` where there is no such
-    /// contact.
-    async fn tie(&mut self, key: &str, contact: &ContactId) -> Result<bool, Failure> {
-        let arguments = json!({
-            "module_name": "Meetings", "module_id": key, "link_field_name": "contacts", "related_ids": [contact.0],
-            "name_value_list": [], "delete": 0,
-        });
-        let body = self.call("set_relationship", &arguments).await?;
-        let count = |name: &str| wire::number(&body[name]).unwrap_or(0);
-        match (count("created"), count("failed")) {
-            (1.., _) => Ok(true),
-            (_, 1..) => Ok(false),
-            _ => Err(Failure::transient("SuiteCRM does not say whether a meeting was tied to its contact")),
-        }
+    async fn set_entries(&mut self, module: &str, rows: Vec<Value>) -> Result<Option<Value>, Failure> {
+        self.try_call("set_entries", &json!({ "module_name": module, "name_value_lists": rows })).await
     }
+}
 
-    async fn set_entry(&mut self, module: &str, row: Vec<Value>) -> Result<Value, Failure> {
-        self.call("set_entry", &json!({ "module_name": module, "name_value_list": row })).await
-    }
+/// What is asked of a module in SQL.
+struct Question<'a> {
+    module: &'static str,
+    condition: &'a str,
+    in_bin: bool,
+    offset: u64,
+    most: u64,
+}
 
-    /// Writes the external id and reads it again: v4_1 passes over unknown fields and unknown ids. `None` where there
-    /// is no such contact.
-    async fn write_external_id(&mut self, contact: &ContactId, value: &str) -> Result<Option<()>, Failure> {
-        let field = super::external_id(&self.settings.fields)?.to_owned();
-        self.set_entry("Contacts", vec![pair("id", contact.0.as_str()), pair(&field, value)]).await?;
-        match self.contact(contact).await? {
-            None => Ok(None),
-            Some(kept) if kept.external_id.as_deref().unwrap_or_default() == value => Ok(Some(())),
-            Some(_) => Err(super::not_kept(&field)),
-        }
-    }
+fn entries(module: &str, ids: &[String], fields: &[String], links: Value) -> Value {
+    let mut wanted = vec!["id".to_owned(), "deleted".to_owned()];
+    wanted.extend_from_slice(fields);
+    json!({
+        "module_name": module, "ids": ids, "select_fields": wanted, "link_name_to_fields_array": links,
+        "track_view": false,
+    })
 }
 
 fn request(url: &str, method: &str, arguments: &Value) -> Request {
@@ -252,12 +190,12 @@ fn pair(name: &str, value: impl Into<Value>) -> Value {
     json!({ "name": name, "value": value.into() })
 }
 
-fn values(values: &[(&str, String)]) -> Vec<Value> {
-    values.iter().map(|(name, value)| pair(name, value.as_str())).collect()
-}
-
-fn missing<'a>(visits: &'a [VisitRecord], there: &BTreeMap<String, bool>) -> Vec<&'a VisitRecord> {
-    visits.iter().filter(|visit| !there.contains_key(&visit.key.to_string())).collect()
+/// A row to be written; `new` is one under an id of ours.
+fn written(id: &str, values: &Values, new: bool) -> Value {
+    let mut row: Vec<Value> = values.iter().map(|(name, value)| pair(name, value.clone())).collect();
+    row.extend(new.then(|| pair("new_with_id", true)));
+    row.push(pair("id", id));
+    row.into()
 }
 
 /// A text within a question in SQL, which v4_1 hands to the database as it is: what is not a letter, a digit or plainly
@@ -269,79 +207,39 @@ fn like(text: &str) -> String {
 }
 
 #[async_trait]
-impl CrmConnector for SuiteCrm {
-    fn manners(&self) -> Manners {
-        Manners {
-            keyed: true,
-            batch: BATCH,
-            keyed_contacts: true,
-            settle: Duration::ZERO,
-            needs_contact: true,
-            mark_chars: 255,
-        }
+impl Api for SuiteCrm {
+    fn shape(&self) -> Arc<Shape> {
+        Arc::clone(&self.shape)
     }
 
-    async fn record(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
-        let there = self.create_meetings(visits).await?;
-        let absent: Vec<String> = missing(visits, &there).iter().map(|visit| visit.key.to_string()).collect();
-        let thrown = if absent.is_empty() { BTreeSet::new() } else { self.thrown_away("Meetings", &absent).await? };
-        let mut rows = Vec::with_capacity(visits.len());
-        for visit in visits {
-            let key = visit.key.to_string();
-            rows.push(match there.get(&key) {
-                Some(true) if self.tie(&key, &visit.contact).await? => Ok(RecordId(key)),
-                Some(true) => Err(super::contact_gone()),
-                Some(false) => {
-                    let said = "SuiteCRM took a visit and lost its time; see that it keeps date_start";
-                    return Err(Failure::blocked(said, None));
-                }
-                // Somebody there has thrown it away: it was recorded, and stays away.
-                None if thrown.contains(&key) => Ok(RecordId(key)),
-                None => Err(self.judge(visit).await?),
-            });
-        }
+    fn ways(&self) -> Manners {
+        super::ways(BATCH)
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        self.tools.clock.wall().at
+    }
+
+    async fn read(&mut self, module: &'static str, ids: &[String], fields: &[String]) -> Result<Vec<Row>, Failure> {
+        let mut rows = self.entries(module, ids, fields).await?;
+        let absent: Vec<String> = ids.iter().filter(|id| !rows.iter().any(|row| row.id == **id)).cloned().collect();
+        let binned = self.thrown_away(module, &absent).await?;
+        rows.extend(binned.into_iter().map(|id| Row { id, deleted: true, ..Row::default() }));
         Ok(rows)
     }
 
-    async fn reconcile(&mut self, visits: &[VisitRecord]) -> Result<Vec<Option<RecordId>>, Failure> {
-        let keys: Vec<String> = visits.iter().map(|visit| visit.key.to_string()).collect();
-        let there = self.meetings(&keys).await?;
-        Ok(keys.into_iter().map(|key| there.contains_key(&key).then_some(RecordId(key))).collect())
-    }
-
-    async fn void(&mut self, visit: &SentVisit) -> Result<(), Failure> {
-        // An id that is not there is passed over.
-        let row = vec![pair("id", visit.key.to_string()), pair("status", "Not Held")];
-        self.set_entry("Meetings", row).await.map(|_| ())
-    }
-
-    async fn forget(&mut self, gone: &Forgotten) -> Result<(), Failure> {
-        for visits in gone.visits.chunks(BATCH) {
-            let keys: Vec<String> = visits.iter().map(|visit| visit.key.to_string()).collect();
-            for key in self.meetings(&keys).await?.into_keys() {
-                self.set_entry("Meetings", vec![pair("id", key), pair("deleted", 1)]).await?;
-            }
-            if !self.meetings(&keys).await?.is_empty() {
-                let said = "SuiteCRM did not remove a meeting; give the user's role the right to delete meetings";
-                return Err(Failure::blocked(said, None));
-            }
-        }
-        Ok(())
-    }
-
-    async fn find(&mut self, sought: &Seek) -> Result<Vec<Contact>, Failure> {
+    async fn search(&mut self, sought: &Seek) -> Result<Vec<Row>, Failure> {
+        let any = |conditions: Vec<String>| format!("({})", conditions.join(" OR "));
         let condition = match sought {
             Seek::Mark(customer) => {
-                let field = super::external_id(&self.settings.fields)?;
+                let field = self.shape.external_id()?;
                 // Fields of a tenant's own live in a table of their own.
                 let table = if field.ends_with("_c") { "contacts_cstm" } else { "contacts" };
-                format!("{table}.{field} = '{customer}'")
+                any(Mark::words(*customer).map(|word| format!("{table}.{field} LIKE '%{}%'", like(&word))).into())
             }
             Seek::Phone(phone) => {
                 let pattern = phone_like(phone);
-                let any: Vec<String> =
-                    PHONES.iter().map(|field| format!("contacts.{field} LIKE '{pattern}'")).collect();
-                format!("({})", any.join(" OR "))
+                any(PHONES.map(|field| format!("contacts.{field} LIKE '{pattern}'")).into())
             }
             Seek::Email(email) => format!(
                 "contacts.id IN (SELECT eabr.bean_id FROM email_addr_bean_rel eabr JOIN email_addresses ea ON ea.id = \
@@ -350,96 +248,135 @@ impl CrmConnector for SuiteCrm {
                 like(&email.to_uppercase())
             ),
         };
-        let (entries, _) = self.contacts(&condition, 0).await?;
-        let contacts = entries.iter().filter_map(|entry| wire::read_contact(entry, &self.settings.fields));
-        Ok(contacts.filter(|contact| sought.is_met_by(contact, self.country)).collect())
+        let columns = self.shape.contact_columns()?;
+        let question = Question { module: CONTACTS, condition: &condition, in_bin: false, offset: 0, most: PAGE };
+        Ok(self.list(&question, &columns).await?.0)
     }
 
-    async fn write_mark(&mut self, contact: &ContactId, text: &str) -> Result<(), Failure> {
-        let written = self.write_external_id(contact, text).await?;
-        written.ok_or_else(|| Failure::contact_gone("the contact is not in SuiteCRM any more"))
-    }
-
-    async fn create(&mut self, new: &NewContact) -> Result<Creation, Failure> {
-        let field = super::external_id(&self.settings.fields)?.to_owned();
-        let id = ContactId(new.key.to_string());
-        let mut row = values(&super::new_contact(new, &self.settings.fields)?);
-        if self.contact(&id).await?.is_none() {
-            let mut id = id.clone();
-            if self.thrown_away("Contacts", std::slice::from_ref(&id.0)).await?.is_empty() {
-                row.extend([pair("new_with_id", true), pair("id", id.0.as_str())]);
-                self.set_entry("Contacts", row).await?;
-            } else {
-                // Somebody threw that one away, and its id is used up.
-                let body = self.set_entry("Contacts", row).await?;
-                let fresh = body["id"].as_str().filter(|id| !id.is_empty());
-                id = ContactId(fresh.ok_or_else(|| Failure::transient("SuiteCRM names no contact"))?.to_owned());
-            }
-            return match self.contact(&id).await? {
-                Some(kept) if kept.external_id.as_deref() == Some(&*new.mark) => Ok(Creation::Made(id)),
-                Some(_) => Err(super::not_kept(&field)),
-                None => Err(Failure::transient("SuiteCRM took a new contact and does not have it")),
-            };
-        }
-        Ok(Creation::Made(id))
-    }
-
-    async fn contact(&mut self, id: &ContactId) -> Result<Option<Contact>, Failure> {
-        let settings = self.settings.clone();
-        let mut fields = vec!["id", "deleted"];
-        fields.extend(super::columns(&settings.fields)?);
-        let entries = self.entries("Contacts", std::slice::from_ref(&id.0), &fields).await?;
-        Ok(entries.iter().find_map(|entry| wire::read_contact(entry, &settings.fields)))
-    }
-
-    async fn changed(&mut self, cursor: &str) -> Result<Changes, Failure> {
-        let Some(mark) = Watermark::read(cursor) else {
-            let begin = Watermark::begin(self.tools.clock.wall().at);
-            return Ok(Changes { cursor: begin.cursor(), ..Changes::default() });
-        };
+    async fn since(&mut self, mark: &Watermark) -> Result<(Vec<Row>, Vec<String>, bool), Failure> {
         let condition = format!("contacts.date_modified >= '{}'", super::time(mark.since));
-        let (entries, more) = self.contacts(&condition, mark.skip).await?;
-        let next = mark.after(entries.iter().filter_map(wire::stamp).max(), entries.len() as u64, more);
-        let contacts = entries.iter().filter_map(|entry| wire::read_contact(entry, &self.settings.fields)).collect();
-        Ok(Changes { contacts, cursor: next.cursor(), more })
+        let columns = self.shape.contact_columns()?;
+        let live = Question { module: CONTACTS, condition: &condition, in_bin: false, offset: mark.skip, most: PAGE };
+        let (rows, more) = self.list(&live, &columns).await?;
+        let (gone, _) = self.list(&Question { in_bin: true, offset: 0, most: MOST_GONE, ..live }, &[]).await?;
+        Ok((rows, gone.into_iter().map(|row| row.id).collect(), more))
     }
 
-    async fn amend(&mut self, _visit: &VisitRecord, _sent: &SentVisit) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn create_contact(&mut self, id: &str, values: &Values) -> Result<Option<Row>, Failure> {
+        let (ids, columns) = ([id.to_owned()], self.shape.contact_columns()?);
+        if !self.read(CONTACTS, &ids, &columns).await?.is_empty() {
+            return Ok(None);
+        }
+        let row = written(id, values, true);
+        let taken = self.set_entries(CONTACTS, vec![row]).await?.is_some();
+        let there = self.entries(CONTACTS, &ids, &columns).await?.pop();
+        match (taken, there) {
+            (true, Some(row)) => Ok(Some(row)),
+            // The database failed, and somebody is there: another box was quicker, or this answer was lost.
+            (false, Some(_)) => Ok(None),
+            (_, None) => Err(Failure::transient("SuiteCRM did not take a new contact; see suitecrm.log there")),
+        }
     }
 
-    async fn retire(&mut self, _younger: &ContactId, _elder: &ContactId) -> Result<(), Failure> {
-        Err(Failure::blocked("not built yet", None))
+    /// What v4_1 answers says nothing of what it wrote: unknown ids and fields are passed over. So the rows are read.
+    async fn change(
+        &mut self,
+        module: &'static str,
+        rows: &[(String, Values)],
+    ) -> Result<Vec<Result<Option<Row>, Failure>>, Failure> {
+        let mut changed = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(BATCH) {
+            let lists = rows.iter().map(|(id, values)| written(id, values, false)).collect();
+            if self.set_entries(module, lists).await?.is_none() {
+                return Err(Failure::transient("SuiteCRM failed in changing a record; see suitecrm.log there"));
+            }
+            let fields: BTreeSet<String> = rows.iter().flat_map(|(_, values)| values.keys().cloned()).collect();
+            let ids: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
+            let there = self.entries(module, &ids, &Vec::from_iter(fields)).await?;
+            let mut there: BTreeMap<String, Row> = there.into_iter().map(|row| (row.id.clone(), row)).collect();
+            changed.extend(ids.iter().map(|id| Ok(there.remove(id))));
+        }
+        Ok(changed)
     }
 
-    async fn visits_of(&mut self, _contact: &ContactId) -> Result<Vec<Standing>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn remove(&mut self, module: &'static str, ids: &[String]) -> Result<(), Failure> {
+        for ids in ids.chunks(BATCH) {
+            let there = self.entries(module, ids, &[]).await?;
+            let rows: Vec<Value> =
+                there.iter().map(|row| json!([pair("id", row.id.as_str()), pair("deleted", 1)])).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let done = self.set_entries(module, rows).await?.is_some();
+            if !self.entries(module, ids, &[]).await?.is_empty() {
+                let said =
+                    format!("SuiteCRM did not remove a record; give the user's role the right to delete {module}");
+                return Err(if done { Failure::blocked(said, None) } else { Failure::transient(said) });
+            }
+        }
+        Ok(())
     }
 
-    async fn tell(&mut self, _told: &[(ContactId, Told)]) -> Result<Vec<Result<(), Failure>>, Failure> {
-        Err(Failure::blocked("not built yet", None))
+    async fn meetings_of(&mut self, contact: &str) -> Result<Option<Vec<Row>>, Failure> {
+        let mut columns = self.shape.meeting_columns();
+        columns.push("id".to_owned());
+        let mut rows = Vec::new();
+        loop {
+            let arguments = json!({
+                "module_name": CONTACTS, "module_id": contact, "link_field_name": "meetings",
+                "related_module_query": "", "related_fields": columns,
+                "related_module_link_name_to_fields_array": [], "deleted": 0, "order_by": "date_entered",
+                "offset": rows.len(), "limit": PAGE,
+            });
+            let page = wire::rows(&self.call("get_relationships", &arguments).await?)?;
+            let is_last = (page.len() as u64) < PAGE;
+            rows.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        // A contact that is gone has an empty list, too.
+        let is_there = !rows.is_empty() || !self.entries(CONTACTS, &[contact.to_owned()], &[]).await?.is_empty();
+        Ok(is_there.then_some(rows))
     }
 
-    async fn prepare(&mut self) -> Vec<Finding> {
-        Vec::new()
+    async fn send(&mut self, visits: &[VisitRecord]) -> Result<Vec<Result<RecordId, Failure>>, Failure> {
+        self.record_all(visits).await
     }
 
-    async fn probe(&mut self) -> Vec<Finding> {
-        probe::probe(self).await
+    async fn look(&mut self) -> Result<Vec<Finding>, Failure> {
+        self.session = None;
+        self.log_in().await?;
+        let modules = match self.call("get_available_modules", &json!({ "filter": "all" })).await {
+            Ok(mut body) => body["modules"].take(),
+            Err(failure) => return Ok(vec![Finding::warning("modules and rights", failure.to_string())]),
+        };
+        // Each module comes with a list of `{"action": …, "access": …}`; one that is not listed gives nothing.
+        let lacking = |module: &str| {
+            let own = modules.as_array().into_iter().flatten().find(|own| own["module_key"] == module);
+            let denied = |right: &str| {
+                let acls = own.and_then(|own| own["acls"].as_array()).map(Vec::as_slice).unwrap_or_default();
+                own.is_none() || acls.iter().any(|acl| acl["action"] == right && acl["access"] == false)
+            };
+            ["list", "view", "edit", "delete"].into_iter().filter(|right| denied(right)).collect::<Vec<_>>()
+        };
+        Ok([MEETINGS, CONTACTS].map(|module| findings::rights(module, &lacking(module))).into())
     }
 
-    /// SuiteCRM has no place for it.
-    async fn heartbeat(&mut self, _: &Heartbeat) -> Result<bool, Failure> {
-        Ok(false)
+    async fn fields(&mut self, module: &'static str) -> Result<BTreeSet<String>, Failure> {
+        let body = self.call("get_module_fields", &json!({ "module_name": module, "fields": [] })).await?;
+        let fields = body["module_fields"].as_object();
+        Ok(fields.into_iter().flat_map(|fields| fields.keys().cloned()).collect())
     }
 
     /// The session is left out, as a login is; the arguments are shown as they are before they become a form.
-    fn preview(&self, visits: &[VisitRecord]) -> Vec<String> {
-        let shown = |method: &str, arguments: &Value| {
-            format!("{method}, by {}", Request::post(&self.url).json(arguments).in_words())
+    fn show(&self, visits: &[VisitRecord]) -> Vec<String> {
+        let shown = |batch: &[VisitRecord]| {
+            let rows: Vec<Value> = batch.iter().map(|visit| self.new_meeting(visit, None)).collect();
+            let arguments = json!({ "module_name": MEETINGS, "name_value_lists": rows });
+            format!("set_entries, by {}", Request::post(&self.url).json(&arguments).in_words())
         };
-        let visits: Vec<&VisitRecord> = visits.iter().collect();
-        visits.chunks(BATCH).map(|batch| shown("set_entries", &self.rows(batch))).collect()
+        visits.chunks(BATCH).map(shown).collect()
     }
 }
 

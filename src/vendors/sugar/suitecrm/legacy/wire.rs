@@ -3,11 +3,14 @@
 //! Everything is HTTP 200, errors too: `{"name": …, "number": …}`. Only the database's trouble is 500 with a page, and
 //! that says nothing of what was done before it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::crm::{Contact, ContactFields, Failure, Reply};
-use crate::vendors::sugar::suitecrm::{contact, read_time};
+use crate::crm::{Failure, Reply};
+use crate::vendors::sugar::shape::Row;
+use crate::vendors::sugar::suitecrm::unescaped;
 
 /// "Invalid Session ID".
 const SESSION_OVER: i64 = 11;
@@ -59,46 +62,57 @@ pub(super) fn answer(reply: &Reply, clock: &dyn Clock) -> Result<Answer, Failure
             Err(Failure::auth(said).with_code(&code))
         }
         _ => {
-            let said = "SuiteCRM does not let this user do that, or lacks a module; run `snova crm probe`";
+            let said = "SuiteCRM does not let this user do that, or lacks a module; give its role the rights, and run \
+                        `snova crm probe`";
             Err(Failure::blocked(said, None).with_code(&code))
         }
     }
 }
 
-/// A value of an entry: `{"name_value_list": {"status": {"name": "status", "value": "Held"}}}`.
-fn value(entry: &Value, name: &str) -> Option<String> {
-    match &entry["name_value_list"][name]["value"] {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+/// The entries of an answer, those in the bin too; one that is not there has a list with a warning instead of values, and
+/// is left out.
+pub(super) fn rows(body: &Value) -> Result<Vec<Row>, Failure> {
+    let entries = body["entry_list"].as_array();
+    let entries = entries.ok_or_else(|| Failure::transient("SuiteCRM's answer holds no entries"))?;
+    Ok(entries.iter().filter_map(row).collect())
+}
+
+/// `{"id": …, "name_value_list": {"status": {"name": "status", "value": "Held"}}}`.
+fn row(entry: &Value) -> Option<Row> {
+    let text = |value: &Value| match value {
+        Value::String(text) => unescaped(text),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let values = entry["name_value_list"].as_object()?.iter();
+    let mut row = Row { id: entry["id"].as_str()?.to_owned(), ..Row::default() };
+    row.values = values.map(|(name, value)| (name.clone(), text(&value["value"]))).collect();
+    row.deleted = row.text("deleted") == Some("1");
+    row.emails = row.text("email1").map(str::to_owned).into_iter().collect();
+    Some(row)
+}
+
+/// Row by row, the ids of the contacts that the answer shows beside the entries; `None` where it shows none at all.
+pub(super) fn linked(body: &Value, rows: usize) -> Option<Vec<BTreeSet<String>>> {
+    let lists = body["relationship_list"].as_array().filter(|lists| lists.len() == rows)?;
+    let ids = |list: &Value| {
+        let mut ids = BTreeSet::new();
+        collect_ids(list, &mut ids);
+        ids
+    };
+    Some(lists.iter().map(ids).collect())
+}
+
+/// The releases nest them differently; each id is a `{"name": "id", "value": …}` somewhere within.
+fn collect_ids(value: &Value, ids: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|one| collect_ids(one, ids)),
+        Value::Object(all) if value["name"] == "id" && value["value"].is_string() => {
+            ids.extend(all["value"].as_str().map(str::to_owned));
+        }
+        Value::Object(all) => all.values().for_each(|one| collect_ids(one, ids)),
+        _ => {}
     }
-}
-
-/// The entries of an answer that are there: one that is not has a list with a warning instead of values.
-pub(super) fn entries(body: &mut Value) -> Result<Vec<Value>, Failure> {
-    let Value::Array(mut entries) = body["entry_list"].take() else {
-        return Err(Failure::transient("SuiteCRM's answer holds no entries"));
-    };
-    entries.retain(|entry| entry["name_value_list"].is_object() && value(entry, "deleted").as_deref() != Some("1"));
-    Ok(entries)
-}
-
-/// The ids of the entries that bear a time, which a meeting without does not count as.
-pub(super) fn dated(entries: &[Value]) -> impl Iterator<Item = (String, bool)> {
-    let one = |entry: &Value| {
-        let dated = value(entry, "date_start").is_some_and(|at| !at.is_empty());
-        Some((entry["id"].as_str()?.to_owned(), dated))
-    };
-    entries.iter().filter_map(one)
-}
-
-pub(super) fn stamp(entry: &Value) -> Option<jiff::Timestamp> {
-    read_time(&value(entry, "date_modified")?)
-}
-
-/// A contact in our words; `None` for an entry without an id.
-pub(super) fn read_contact(entry: &Value, fields: &ContactFields) -> Option<Contact> {
-    Some(contact(entry["id"].as_str()?, |name| value(entry, name), fields))
 }
 
 /// A number that may come as a text.

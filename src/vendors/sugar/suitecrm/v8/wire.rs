@@ -6,8 +6,9 @@
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::crm::{Contact, ContactFields, Failure, Reply};
-use crate::vendors::sugar::suitecrm::{contact, read_time};
+use crate::crm::{Failure, Reply};
+use crate::vendors::sugar::shape::Row;
+use crate::vendors::sugar::suitecrm::unescaped;
 
 /// What a refusal (HTTP 400) is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,10 @@ pub(super) enum Refusal {
     Missing,
     /// A field or module that is not there.
     Structure,
-    /// Anything else; the database's among it.
-    Unknown,
+    /// A rule of the tenant's own: a logic hook that wants a field filled.
+    Rule,
+    /// The database's, without a reason.
+    Database,
 }
 
 /// An answer, or the refusal of it.
@@ -29,6 +32,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// `None` where there is no record with that id.
+    pub fn found(self, what: &str) -> Result<Option<Value>, Failure> {
+        match self {
+            Self::Refused(Refusal::Missing) => Ok(None),
+            other => other.done(what).map(Some),
+        }
+    }
+
     /// For a request that is refused only if the tenant lacks something, or is in trouble.
     pub fn done(self, what: &str) -> Result<Value, Failure> {
         match self {
@@ -37,7 +48,11 @@ impl Outcome {
                 "SuiteCRM lacks a field or module that the configuration names; run `snova crm probe`",
                 None,
             )),
-            Self::Refused(Refusal::Unknown) => Err(Failure::transient(format!(
+            Self::Refused(Refusal::Rule) => Err(Failure::poison(format!(
+                "SuiteCRM refuses {what} by a rule of its own (HTTP 400): a logic hook, or a field that must be filled; \
+                 see suitecrm.log there"
+            ))),
+            Self::Refused(Refusal::Database) => Err(Failure::transient(format!(
                 "SuiteCRM failed in {what} (HTTP 400); if that stays so, see suitecrm.log there, update SuiteCRM, or \
                  set api = \"v4_1\" in [crm.suitecrm]"
             ))),
@@ -73,7 +88,11 @@ fn failure(reply: &Reply, clock: &dyn Clock) -> Option<Failure> {
     }
     if matches!(reply.status, 401 | 403) && reply.json().is_ok_and(|body| !body.is_null()) {
         return Some(Failure::blocked(
-            format!("SuiteCRM does not let this client do that (HTTP {}); run `snova crm probe`", reply.status),
+            format!(
+                "SuiteCRM does not let this client do that (HTTP {}); give its user's role the rights, and run `snova \
+                 crm probe`",
+                reply.status
+            ),
             None,
         ));
     }
@@ -98,7 +117,6 @@ pub(super) fn outcome(reply: &Reply, id: &str, clock: &dyn Clock) -> Result<Outc
     if reply.status != 400 {
         return Ok(Outcome::Done(reply.json()?));
     }
-    // The database's refusal has its sentence behind the JSON once more: it is no JSON as a whole.
     let said = String::from_utf8_lossy(&reply.body);
     if !said.contains("errors") {
         return Err(Failure::transient("something before SuiteCRM refused the request (HTTP 400)"));
@@ -108,31 +126,43 @@ pub(super) fn outcome(reply: &Reply, id: &str, clock: &dyn Clock) -> Result<Outc
         Refusal::Exists
     } else if named && said.contains("not found") {
         Refusal::Missing
-    } else if said.contains("not found") || said.contains("is invalid") {
+    } else if said.contains("not found") || said.contains("is invalid") || said.contains("does not have access") {
         Refusal::Structure
+    } else if reply.json().is_ok() {
+        Refusal::Rule
     } else {
-        Refusal::Unknown
+        // Its sentence stands behind the JSON once more: it is no JSON as a whole.
+        Refusal::Database
     }))
 }
 
-/// The records of a list; an empty one has a sentence instead of a number of pages.
-pub(super) fn records(body: &mut Value) -> Result<(Vec<Value>, u64), Failure> {
-    let Value::Array(records) = body["data"].take() else {
-        return Err(Failure::transient("SuiteCRM's answer holds no records"));
-    };
-    Ok((records, body["meta"]["total-pages"].as_u64().unwrap_or(0)))
+/// The id in "Contacts module with id … is not found": of a list, the record in the bin that it cannot show.
+pub(super) fn unshown(reply: &Reply) -> Option<String> {
+    let body = reply.json().ok().filter(|_| reply.status == 400)?;
+    let (_, rest) = body["errors"]["detail"].as_str()?.split_once("module with id ")?;
+    Some(rest.strip_suffix(" is not found")?.to_owned())
 }
 
-pub(super) fn stamp(record: &Value) -> Option<jiff::Timestamp> {
-    read_time(record["attributes"]["date_modified"].as_str()?)
+/// The records of a list, and the number of its pages; an empty one has a sentence instead of either.
+pub(super) fn rows(body: &Value) -> Result<(Vec<Row>, u64), Failure> {
+    let pages = body["meta"]["total-pages"].as_u64().unwrap_or(0);
+    match &body["data"] {
+        Value::Array(records) => Ok((records.iter().filter_map(row).collect(), pages)),
+        Value::Null if body["meta"]["message"].is_string() => Ok((Vec::new(), 0)),
+        _ => Err(Failure::transient("SuiteCRM's answer holds no records")),
+    }
 }
 
-/// A contact in our words; `None` for a record without an id.
-pub(super) fn read_contact(record: &Value, fields: &ContactFields) -> Option<Contact> {
-    let value = |name: &str| match &record["attributes"][name] {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+/// `None` for a record without an id.
+pub(super) fn row(record: &Value) -> Option<Row> {
+    let text = |value: &Value| match value {
+        Value::String(text) => unescaped(text),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
     };
-    Some(contact(record["id"].as_str()?, value, fields))
+    let attributes = record["attributes"].as_object().into_iter().flatten();
+    let mut row = Row { id: record["id"].as_str()?.to_owned(), ..Row::default() };
+    row.values = attributes.map(|(name, value)| (name.clone(), text(value))).collect();
+    row.emails = row.text("email1").map(str::to_owned).into_iter().collect();
+    Some(row)
 }
