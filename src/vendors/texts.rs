@@ -2,6 +2,7 @@
 //!
 //! The texts themselves are `crate::crm`'s.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::crm::{erased_text, mark, void_text};
@@ -25,9 +26,15 @@ pub(super) fn bears(text: &str, key: Uuid) -> bool {
     text.contains(&mark(key))
 }
 
+/// The time of the visit, where the text begins with it.
+pub(super) fn time_of(text: &str) -> Option<Timestamp> {
+    text.split(' ').next()?.parse().ok()
+}
+
 pub(super) fn said(text: &str, key: Uuid) -> Said {
+    let words = if time_of(text).is_some() { text.split_once(' ').map_or("", |(_, words)| words) } else { text };
     let is =
-        |of: fn(Language, Uuid) -> String| Language::ALL.into_iter().any(|language| of(language, key) == text.trim());
+        |of: fn(Language, Uuid) -> String| Language::ALL.into_iter().any(|language| of(language, key) == words.trim());
     match () {
         () if is(void_text) => Said::Void,
         () if is(erased_text) => Said::Erased,
@@ -53,6 +60,7 @@ mod tests {
         for language in Language::ALL {
             let (void, erased) = (void_text(language, key), erased_text(language, key));
             assert_eq!((said(&void, key), said(&erased, key)), (Said::Void, Said::Erased));
+            assert_eq!(said(&format!("2026-03-02T09:00:00Z {void}"), key), Said::Void);
             assert_eq!((key_in(&void), bears(&erased, key)), (Some(key), true));
         }
         let text = format!("2026-03-02T09:00:00+00:00 Визит, Тверская, 7, касса till-1, чек #visit:5. {}", mark(key));

@@ -221,9 +221,15 @@ impl Bitrix24 {
         let updates =
             elements.iter().filter(|element| stands(&element.title)).filter_map(|element| self.update(element.id));
         let updates = updates.map(|command| with_fields(command, values));
-        let comments = comments.iter().filter(|comment| stands(&comment.text) && comment.text != text);
-        let changed =
-            comments.map(|comment| comment.command("crm.timeline.comment.update").with("fields[COMMENT]", text));
+        let changed = comments.iter().filter(|comment| stands(&comment.text)).filter_map(|comment| {
+            // A comment keeps the time of its visit, which stands nowhere else.
+            let text = match (texts::time_of(&comment.text), texts::time_of(text)) {
+                (Some(_), None) => format!("{} {text}", comment.text.split(' ').next().unwrap_or_default()),
+                _ => text.to_owned(),
+            };
+            let changes = comment.text != text;
+            changes.then(|| comment.command("crm.timeline.comment.update").with("fields[COMMENT]", text))
+        });
         let commands: Vec<Command> = updates.chain(changed).collect();
         self.all_done(&commands).await
     }

@@ -314,7 +314,7 @@ impl FakeCrm for FakeBitrix24 {
             Some(FakeVisit {
                 contact: text(&row["ENTITY_ID"]),
                 opened_at: said.split(' ').next().and_then(|at| at.parse().ok()),
-                void: says_void(&said, &key),
+                void: says_void(said.split_once(' ').map_or("", |(_, words)| words), &key),
                 erased: false,
                 key,
             })
