@@ -7,7 +7,6 @@ mod told;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-
 pub use told::{Tables, told};
 
 pub type Row = Map<String, Value>;
