@@ -4,6 +4,7 @@
 //! `service`'s. Which shape an error takes where, and what a repeated id is answered with, is not documented: here all
 //! three shapes are in use.
 
+mod entities;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,7 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::odata::{self, Entity, Kind, Link, Row, Tables};
+pub use entities::ENTITIES;
+
+use super::odata::{self, Kind, Row, Tables};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
 const CLIENT: &str = "6F2DSNOVA";
@@ -23,87 +26,6 @@ pub const FINISHED: &str = "4bdbb88f-58e6-df11-971b-001d60e938c6";
 pub const CANCELLED: &str = "201cfba8-58e6-df11-971b-001d60e938c6";
 const NOT_STARTED: &str = "384d4b84-58e6-df11-971b-001d60e938c6";
 const TOKEN_S: i64 = 3600;
-
-const CONTACT_LINK: Link = Link { nav: "Contact", column: "ContactId", to: "Contact" };
-const OWNER_LINK: Link = Link { nav: "Owner", column: "OwnerId", to: "Contact" };
-
-const LIST: &[(&str, Kind)] =
-    &[("Id", Kind::Guid), ("Name", Kind::Text), ("CreatedOn", Kind::Time), ("ModifiedOn", Kind::Time)];
-
-pub const ENTITIES: &[Entity] = &[
-    Entity {
-        name: "Contact",
-        set: "Contact",
-        key: "Id",
-        columns: &[
-            ("Id", Kind::Guid),
-            ("Name", Kind::Text),
-            ("GivenName", Kind::Text),
-            ("Surname", Kind::Text),
-            ("MiddleName", Kind::Text),
-            ("MobilePhone", Kind::Text),
-            ("Phone", Kind::Text),
-            ("HomePhone", Kind::Text),
-            ("Email", Kind::Text),
-            ("Notes", Kind::Text),
-            ("BirthDate", Kind::Time),
-            ("OwnerId", Kind::Guid),
-            ("UsrSnovaCustomer", Kind::Text),
-            ("UsrPhoneE164", Kind::Text),
-            ("UsrTier", Kind::Text),
-            ("UsrOffer", Kind::Text),
-            ("UsrVisits", Kind::Whole),
-            ("CreatedOn", Kind::Time),
-            ("ModifiedOn", Kind::Time),
-        ],
-        links: &[OWNER_LINK],
-    },
-    Entity {
-        name: "Activity",
-        set: "Activity",
-        key: "Id",
-        columns: &[
-            ("Id", Kind::Guid),
-            ("Title", Kind::Text),
-            ("StartDate", Kind::Time),
-            ("DueDate", Kind::Time),
-            ("ContactId", Kind::Guid),
-            ("OwnerId", Kind::Guid),
-            ("ActivityCategoryId", Kind::Guid),
-            ("StatusId", Kind::Guid),
-            ("Notes", Kind::Text),
-            ("CreatedOn", Kind::Time),
-            ("ModifiedOn", Kind::Time),
-        ],
-        links: &[
-            CONTACT_LINK,
-            OWNER_LINK,
-            Link { nav: "ActivityCategory", column: "ActivityCategoryId", to: "ActivityCategory" },
-            Link { nav: "Status", column: "StatusId", to: "ActivityStatus" },
-        ],
-    },
-    Entity { name: "ActivityStatus", set: "ActivityStatus", key: "Id", columns: LIST, links: &[] },
-    Entity { name: "ActivityCategory", set: "ActivityCategory", key: "Id", columns: LIST, links: &[] },
-    Entity { name: "Account", set: "Account", key: "Id", columns: LIST, links: &[] },
-    Entity {
-        name: "UsrSnovaDevice",
-        set: "UsrSnovaDevice",
-        key: "Id",
-        columns: &[
-            ("Id", Kind::Guid),
-            ("UsrName", Kind::Text),
-            ("UsrVersion", Kind::Text),
-            ("UsrSeenAt", Kind::Time),
-            ("UsrOutboxDepth", Kind::Whole),
-            ("UsrOutboxAgeS", Kind::Whole),
-            ("UsrOutboxDead", Kind::Whole),
-            ("UsrCamerasLost", Kind::Text),
-            ("CreatedOn", Kind::Time),
-            ("ModifiedOn", Kind::Time),
-        ],
-        links: &[],
-    },
-];
 
 /// The site's memory and its manners.
 pub struct FakeCreatio {

@@ -7,6 +7,7 @@
 mod actions;
 mod batch;
 mod definitions;
+mod entities;
 mod service;
 mod tracking;
 
@@ -15,7 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::odata::{self, Entity, Kind, Link, Row, Tables};
+pub use entities::ENTITIES;
+
+use super::odata::{self, Entity, Kind, Row, Tables};
 use super::{Answer, Asked, FakeContact, FakeCrm, FakeVisit};
 
 const TENANT: &str = "shop.onmicrosoft.com";
@@ -28,126 +31,6 @@ const APP_USER: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 /// Requests of a user in five minutes.
 const MOST_REQUESTS: usize = 6000;
 const WINDOW_S: i64 = 300;
-
-const STAMPS: [(&str, Kind); 2] = [("createdon", Kind::Time), ("modifiedon", Kind::Time)];
-
-pub const ENTITIES: &[Entity] = &[
-    Entity {
-        name: "contact",
-        set: "contacts",
-        key: "contactid",
-        columns: &[
-            ("contactid", Kind::Guid),
-            ("firstname", Kind::Text),
-            ("middlename", Kind::Text),
-            ("lastname", Kind::Text),
-            ("fullname", Kind::Text),
-            ("mobilephone", Kind::Text),
-            ("telephone1", Kind::Text),
-            ("telephone2", Kind::Text),
-            ("emailaddress1", Kind::Text),
-            ("emailaddress2", Kind::Text),
-            ("description", Kind::Text),
-            ("birthdate", Kind::Date),
-            ("new_snovacustomer", Kind::Text),
-            ("new_cardnumber", Kind::Text),
-            ("new_tier", Kind::Whole),
-            ("new_offer", Kind::Text),
-            ("new_visits", Kind::Whole),
-            ("_ownerid_value", Kind::Guid),
-            ("_masterid_value", Kind::Guid),
-            ("merged", Kind::Flag),
-            ("statecode", Kind::Whole),
-            ("statuscode", Kind::Whole),
-            STAMPS[0],
-            STAMPS[1],
-        ],
-        links: &[Link { nav: "ownerid", column: "_ownerid_value", to: "systemuser" }],
-    },
-    Entity {
-        name: "task",
-        set: "tasks",
-        key: "activityid",
-        columns: &[
-            ("activityid", Kind::Guid),
-            ("subject", Kind::Text),
-            ("description", Kind::Text),
-            ("category", Kind::Text),
-            ("actualstart", Kind::Time),
-            ("scheduledstart", Kind::Time),
-            ("scheduledend", Kind::Time),
-            ("_regardingobjectid_value", Kind::Guid),
-            ("_ownerid_value", Kind::Guid),
-            ("statecode", Kind::Whole),
-            ("statuscode", Kind::Whole),
-            STAMPS[0],
-            STAMPS[1],
-        ],
-        links: &[
-            Link { nav: "regardingobjectid_contact_task", column: "_regardingobjectid_value", to: "contact" },
-            Link { nav: "ownerid_task", column: "_ownerid_value", to: "systemuser" },
-        ],
-    },
-    Entity {
-        name: "new_storevisit",
-        set: "new_storevisits",
-        key: "new_storevisitid",
-        columns: &[
-            ("new_storevisitid", Kind::Guid),
-            ("new_name", Kind::Text),
-            ("new_at", Kind::Time),
-            ("new_until", Kind::Time),
-            ("new_counter", Kind::Text),
-            ("new_how", Kind::Text),
-            ("new_void", Kind::Flag),
-            ("_new_contact_value", Kind::Guid),
-            ("statecode", Kind::Whole),
-            ("statuscode", Kind::Whole),
-            STAMPS[0],
-            STAMPS[1],
-        ],
-        links: &[Link { nav: "new_Contact", column: "_new_contact_value", to: "contact" }],
-    },
-    Entity {
-        name: "new_snovadevice",
-        set: "new_snovadevices",
-        key: "new_snovadeviceid",
-        columns: &[
-            ("new_snovadeviceid", Kind::Guid),
-            ("new_device", Kind::Text),
-            ("new_version", Kind::Text),
-            ("new_seenat", Kind::Time),
-            ("new_outboxdepth", Kind::Whole),
-            ("new_outboxages", Kind::Whole),
-            ("new_outboxdead", Kind::Whole),
-            ("new_cameraslost", Kind::Text),
-            STAMPS[0],
-            STAMPS[1],
-        ],
-        links: &[],
-    },
-    Entity {
-        name: "account",
-        set: "accounts",
-        key: "accountid",
-        columns: &[("accountid", Kind::Guid), ("name", Kind::Text), STAMPS[0], STAMPS[1]],
-        links: &[],
-    },
-    Entity {
-        name: "organization",
-        set: "organizations",
-        key: "organizationid",
-        columns: &[("organizationid", Kind::Guid), ("languagecode", Kind::Whole)],
-        links: &[],
-    },
-    Entity {
-        name: "systemuser",
-        set: "systemusers",
-        key: "systemuserid",
-        columns: &[("systemuserid", Kind::Guid), ("fullname", Kind::Text), STAMPS[0], STAMPS[1]],
-        links: &[],
-    },
-];
 
 /// Alternate keys of one column.
 const KEYS: &[(&str, &str)] = &[("contact", "new_cardnumber"), ("new_snovadevice", "new_device")];

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::odata::{self, Entity, Kind, Options, Row, bare_id};
 use super::super::{Answer, Asked, POISON_TILL};
+use super::tracking::{link, page_size};
 use super::{APP_USER, ENTITIES, FakeDynamics, KEYS, ROOT, error};
 
 const SHOWN: &str = "OData.Community.Display.V1.FormattedValue";
-const MOST_ROWS: usize = 5000;
 
 fn no_property(name: &str, entity: &Entity) -> String {
     format!("Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{}'.", entity.name)
@@ -433,25 +433,4 @@ impl FakeDynamics {
         };
         answer.with("OData-EntityId", &id)
     }
-}
-
-pub(super) fn page_size(asked: &Asked) -> usize {
-    let prefer = asked.header("prefer").unwrap_or_default();
-    let size = prefer.split(',').find_map(|part| part.trim().strip_prefix("odata.maxpagesize="));
-    size.and_then(|size| size.parse().ok()).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS)
-}
-
-/// The request's own address with one option more, for the rest of an answer.
-pub(super) fn link(entity: &Entity, asked: &Asked, option: &str, value: &str) -> String {
-    let quoted =
-        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let host = asked.header("host").unwrap_or("localhost");
-    let mut options: Vec<String> = asked
-        .query
-        .iter()
-        .filter(|(name, _)| name != "$skiptoken" && name != "$deltatoken")
-        .map(|(name, own)| format!("{name}={}", quoted(own)))
-        .collect();
-    options.push(format!("{option}={}", quoted(value)));
-    format!("https://{host}{ROOT}/{}?{}", entity.set, options.join("&"))
 }

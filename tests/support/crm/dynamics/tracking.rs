@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::super::odata::{Entity, Options, Row};
 use super::super::{Answer, Asked};
-use super::service::{link, page_size};
-use super::{FakeDynamics, error};
+use super::{FakeDynamics, ROOT, error};
 
+const MOST_ROWS: usize = 5000;
 /// How long a token is good for.
 const DAYS: i64 = 7;
 
@@ -77,4 +77,25 @@ impl FakeDynamics {
         }
         Some(Answer::json(200, &body))
     }
+}
+
+pub(super) fn page_size(asked: &Asked) -> usize {
+    let prefer = asked.header("prefer").unwrap_or_default();
+    let size = prefer.split(',').find_map(|part| part.trim().strip_prefix("odata.maxpagesize="));
+    size.and_then(|size| size.parse().ok()).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS)
+}
+
+/// The request's own address with one option more, for the rest of an answer.
+pub(super) fn link(entity: &Entity, asked: &Asked, option: &str, value: &str) -> String {
+    let quoted =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let host = asked.header("host").unwrap_or("localhost");
+    let mut options: Vec<String> = asked
+        .query
+        .iter()
+        .filter(|(name, _)| name != "$skiptoken" && name != "$deltatoken")
+        .map(|(name, own)| format!("{name}={}", quoted(own)))
+        .collect();
+    options.push(format!("{option}={}", quoted(value)));
+    format!("https://{host}{ROOT}/{}?{}", entity.set, options.join("&"))
 }
