@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_person_is_said_with_what_to_do_and_nothing_else_is() {
-        let at = |second| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let status = |unclear| OutboxStatus { unlinked_since: Some(at(0)), unclear, ..OutboxStatus::default() };
         let kinds = |status, skew, key, now| {
             let notes = notes(&status, skew, key, at(now));

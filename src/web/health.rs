@@ -137,11 +137,8 @@ enum Trouble {
 impl Trouble {
     /// What lies with the CRM is listed and is no reason to take the box for broken: it greets, and no visit is lost.
     fn breaks_the_box(&self) -> bool {
-        match self {
-            Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters => false,
-            Self::CrmUnlinked | Self::CrmUnclear | Self::CrmOtherKey | Self::CrmSkew => false,
-            _ => true,
-        }
+        let of_crm = matches!(self, Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters);
+        !of_crm && !matches!(self, Self::CrmUnlinked | Self::CrmUnclear | Self::CrmOtherKey | Self::CrmSkew)
     }
 
     fn of(trouble: trouble::Trouble) -> Self {
