@@ -40,6 +40,33 @@ impl Trouble {
     }
 }
 
+/// What keeps single visits from the CRM, or makes them worth less, although it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryTrouble {
+    /// Visits wait long for their customer's contact.
+    Unlinked,
+    /// A person must say which contact a customer is.
+    Unclear,
+    /// Another store has another company key: the same person may become two contacts.
+    OtherKey,
+    /// The box's clock and the CRM's are far apart.
+    Skew,
+}
+
+impl DeliveryTrouble {
+    pub const ALL: [Self; 4] = [Self::Unlinked, Self::Unclear, Self::OtherKey, Self::Skew];
+
+    /// A stable name for metrics and programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unlinked => "unlinked",
+            Self::Unclear => "unclear",
+            Self::OtherKey => "other_key",
+            Self::Skew => "skew",
+        }
+    }
+}
+
 /// Who says so: a part that finds nothing wrong does not unsay what another one has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Teller {

@@ -74,7 +74,7 @@ async fn a_change_of_crm(vendor: &str) {
     // The old one is owed a void, and two people to be forgotten.
     let debts = road.store.debts().unwrap();
     assert_eq!(debts.len(), 1, "{vendor}: {debts:?}");
-    assert_eq!((debts[0].identity.clone(), debts[0].in_doubt), (pilot.target.identity(), 0), "{vendor}");
+    assert_eq!((debts[0].identity.clone(), debts[0].in_doubt), (pilot.common.identity.clone(), 0), "{vendor}");
     assert!(debts[0].records >= 3, "{vendor}: {debts:?}");
     assert_eq!(road.store.outbox_status().unwrap().debts as usize, debts[0].events.len());
     assert!(road.in_crm().iter().all(|visit| !visit.void && !visit.erased), "{vendor}: it has not heard yet");

@@ -259,7 +259,7 @@ async fn cards_are_pulled(vendor: &str) {
     road.idle(2 * HOUR).await;
     let Some(Link::Linked(contact)) = road.store.link(ivan).unwrap() else { return };
     let change = |there: &mut FakeContact| {
-        there.given = "Иоанн".to_owned();
+        there.family = "Иоаннов".to_owned();
         there.patronymic = "Петрович".to_owned();
         there.tier = "gold".to_owned();
         there.notes = "берёт без сахара".to_owned();
@@ -272,7 +272,7 @@ async fn cards_are_pulled(vendor: &str) {
     road.server.crm.lock().unwrap().change_contact(&contact, &change, now);
     road.idle(HOUR).await;
     let customer = road.store.customer(ivan).unwrap().unwrap();
-    assert_eq!(customer.name.given, "Иоанн", "{vendor}");
+    assert_eq!(customer.name.family.as_deref(), Some("Иоаннов"), "{vendor}");
     assert_eq!(customer.card.tier.as_deref(), Some("gold"), "{vendor}");
     assert_eq!(customer.card.note.as_deref(), Some("берёт без сахара"), "{vendor}");
     let card = customer.card.crm.expect("the CRM's card");

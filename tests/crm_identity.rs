@@ -116,8 +116,8 @@ async fn a_wifes_phone(vendor: &str) {
     let unclear = road.store.unclear(road.store.current_target().unwrap()).unwrap();
     let said: Vec<_> = unclear.into_iter().map(|row| (row.customer, row.why, row.candidates)).collect();
     assert_eq!(said, [(peter, Why::AnotherName, vec![wife.clone()])], "{vendor}");
-    let state = road.store.sync_state().unwrap();
-    assert_eq!((state.unclear, state.unlinked), (1, 1), "{vendor}");
+    let (status, state) = (road.store.outbox_status().unwrap(), road.store.sync_state().unwrap());
+    assert_eq!((status.unclear, status.deleted, state.unlinked), (1, 0, 1), "{vendor}");
     // His own contact turns up.
     let own = there(&road, PETER, "8 (912) 000-00-77");
     road.idle(2 * HOUR).await;
@@ -221,9 +221,9 @@ async fn enrolled_again_after_a_deletion(vendor: &str) {
     let again = road.enrol_named(MARIA, PHONE);
     road.visit(again, "till-1");
     road.work(HOUR).await;
+    // Where a contact is deleted for good its key is free again; where it lies in a bin it is not.
     let second = linked(&road, again);
-    assert_ne!(second, first, "{vendor}");
-    assert_eq!(all(&road).len(), 1, "{vendor}");
+    assert_eq!(all(&road).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [second.clone()], "{vendor}");
     assert_eq!(visits_on(&road), [second], "{vendor}");
 }
 
@@ -260,8 +260,8 @@ async fn deleted(vendor: &str) {
     let unclear = road.store.unclear(target).unwrap();
     let said: Vec<_> = unclear.into_iter().map(|row| (row.customer, row.why, row.candidates)).collect();
     assert_eq!(said, [(maria, Why::Deleted, vec![ours])], "{vendor}: the manager is asked");
-    let (state, status) = (road.store.sync_state().unwrap(), road.store.outbox_status().unwrap());
-    assert_eq!((state.deleted, status.dead, status.depth), (1, 0, 1), "{vendor}: {:?}", road.store.dead_letters(9));
+    let status = road.store.outbox_status().unwrap();
+    assert_eq!((status.deleted, status.dead, status.depth), (1, 0, 1), "{vendor}: {:?}", road.store.dead_letters(9));
     // What `snova crm link --create` does.
     road.store.set_link(target, maria, &Link::Absent(jiff::Timestamp::MIN), road.now()).unwrap();
     road.idle(HOUR).await;
@@ -332,7 +332,7 @@ fn creating_beside(other: &Road) -> Road {
 }
 
 async fn an_answer_lost_at_a_creation(vendor: &str) {
-    for fault in [Fault::SilentAfter, Fault::CutAfter, Fault::HalfAnswer] {
+    for fault in [Fault::SilentAfter, Fault::HalfAnswer] {
         for place in 0.. {
             let mut road = creating(vendor).await;
             let maria = road.enrol_named(MARIA, PHONE);
@@ -356,7 +356,7 @@ async fn erased_in_the_middle(vendor: &str) {
         let ours = there(&road, MARIA, PHONE);
         let maria = road.enrol_named(MARIA, PHONE);
         let (store, now) = (Arc::clone(&road.store), road.clock.wall());
-        let ((), reached) = in_the_middle(&mut road, request, async || drop(store.erase(maria, now).unwrap())).await;
+        let (_, reached) = in_the_middle(&mut road, request, async || store.erase(maria, now).unwrap()).await;
         assert_eq!(road.store.sync_state().unwrap().error, None, "{vendor}: no failure of anything");
         road.idle(HOUR).await;
         assert_eq!(contact(&road, &ours).external_id, "", "{vendor}: erased at request {request}");

@@ -17,8 +17,8 @@ use crm::{FakeContact, FakeCrm, Fault};
 use jiff::SignedDuration;
 use snova::clock::Clock;
 use snova::crm::{
-    ConsentWord, ContactId, Creation, Failure, FailureClass, Forgotten, Greeting, Mark, NewContact, Receipt, RecordId,
-    Seek, SentVisit, Told, Verdict, VisitRecord,
+    ConsentWord, ContactId, Creation, Failure, FailureClass, Finding, Forgotten, Greeting, Mark, NewContact, Receipt,
+    RecordId, Seek, SentVisit, Told, Verdict, VisitRecord,
 };
 use snova::customer::CustomerId;
 use uuid::Uuid;
@@ -378,6 +378,19 @@ async fn a_customer_is_marked_created_voided_and_forgotten_with_and_without_what
     }
 }
 
+/// As `snova crm prepare` prints them.
+fn in_the_guide(mode: &str, findings: &[Finding]) {
+    let remedy = |text: &str| if text.is_empty() { String::new() } else { format!(": {text}") };
+    let line = |finding: &Finding| format!("good     {}{}\n", finding.what, remedy(&finding.remedy));
+    let printed = format!("```text\n$ snova crm prepare\n{}```\n", findings.iter().map(line).collect::<String>());
+    let page = match mode {
+        "amocrm" => include_str!("../docs/crm/amocrm.md"),
+        "bitrix24" => include_str!("../docs/crm/bitrix24.md"),
+        _ => return,
+    };
+    assert!(page.contains(&printed), "the guide of {mode} does not show\n{printed}");
+}
+
 #[tokio::test]
 async fn the_fields_are_made_once_and_what_is_printed_makes_them_be_filled() {
     for mode in MODES {
@@ -385,6 +398,7 @@ async fn the_fields_are_made_once_and_what_is_printed_makes_them_be_filled() {
         let mut bench = Bench::of(Arc::clone(&crm)).await;
         let findings = bench.connector.prepare().await;
         assert!(findings.iter().all(|finding| finding.verdict == Verdict::Good), "{mode}: {findings:#?}");
+        in_the_guide(mode, &findings);
         let paste = findings.last().unwrap().remedy.clone();
         let pasted = |config: String| {
             paste.split("\n[").fold(config, |config, section| {

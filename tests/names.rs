@@ -83,7 +83,7 @@ fn lines() -> impl Iterator<Item = (&'static str, Vec<&'static str>, Vec<&'stati
     })
 }
 
-/// Every name with every other is a test of the room's own; here they go the whole way, each with a tenth of the others.
+/// Every name with every other is a test of the room's own; here they go the whole way, each with one in 25 of the others.
 #[test]
 fn no_mans_name_agrees_with_a_womans() {
     let of = |gender: &str| -> BTreeSet<&str> {
@@ -93,7 +93,7 @@ fn no_mans_name_agrees_with_a_womans() {
     assert!(men.len() > 700 && women.len() > 700, "{} and {}", men.len(), women.len());
     let mut faults = Vec::new();
     for (at, man) in men.iter().enumerate().filter(|(_, man)| !women.contains(*man)) {
-        for woman in women.iter().skip(at % 10).step_by(10).filter(|woman| !men.contains(*woman)) {
+        for woman in women.iter().skip(at % 25).step_by(25).filter(|woman| !men.contains(*woman)) {
             if verdict(man, woman) == "agree" {
                 faults.push(format!("{man} | {woman}"));
             }

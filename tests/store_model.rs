@@ -127,8 +127,11 @@ impl Model {
         if before.verdict != VisitVerdict::Rejected {
             let latest = self.outbox.iter().rposition(|event| event.0 == "visit" && event.2 == Some(id));
             match latest.map(|at| (at, self.outbox[at].clone())) {
-                Some((at, event)) if event.3 != "done" => drop(self.outbox.remove(at)),
-                Some((_, event)) => {
+                Some((at, event)) if matches!(&*event.3, "new" | "held") => drop(self.outbox.remove(at)),
+                Some((at, event)) => {
+                    if event.3 == "dead" {
+                        self.outbox[at].3 = "withdrawn".to_owned();
+                    }
                     self.outbox.push(("correction".to_owned(), event.1, Some(id), "new".to_owned(), Some(now)));
                 }
                 None => {}
@@ -279,7 +282,7 @@ fn take(step: &Step, device: &mut Device, model: &mut Model, now: i64) {
             let erasure = outcome.expect("enrolled");
             let (stays, events) = (model.stays.len(), model.outbox.len());
             model.stays.retain(|_, stay| stay.customer != id);
-            let was_told = model.outbox.iter().any(|e| e.1 == id && e.0 == "visit" && e.3 == "done");
+            let was_told = model.outbox.iter().any(|e| e.1 == id && e.0 == "visit" && !matches!(&*e.3, "new" | "held"));
             model.outbox.retain(|event| event.1 != id);
             let gone = (1, stays - model.stays.len(), events - model.outbox.len(), true);
             assert_eq!((erasure.templates, erasure.visits, erasure.events, erasure.scrubbed), gone);

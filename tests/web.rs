@@ -257,6 +257,7 @@ async fn health_is_good_news_only_when_the_box_does_its_work() {
                 "error_class": null,
                 "error": null,
                 "blocked_until": null,
+                "notes": [],
             },
             "clock_synchronised": true,
             "uptime_s": 86400,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::sync_desk::Outbox;
 use crate::greeter::CrmTrouble;
 use crate::telemetry::Metrics;
+use crate::trouble::DeliveryTrouble;
 
 /// Looks at the outbox of whichever CRM is configured.
 #[derive(Clone)]
@@ -46,6 +47,10 @@ impl Report {
             ("late", matches!(trouble, Some(CrmTrouble::Late { .. }))),
         ] {
             metrics.crm_trouble.set(name, i64::from(is_it));
+        }
+        for trouble in DeliveryTrouble::ALL {
+            let holds = health.notes.iter().any(|(held, _)| *held == trouble);
+            metrics.crm_trouble.set(trouble.as_str(), i64::from(holds));
         }
         self.trouble.send_replace(trouble);
     }

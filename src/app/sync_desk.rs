@@ -12,6 +12,8 @@ use crate::clock::Clock;
 use crate::crm::FailureClass;
 use crate::greeter::CrmTrouble;
 use crate::store::{OutboxStatus, Store, StoreError, SyncState};
+use crate::sync::notes;
+use crate::trouble::DeliveryTrouble;
 use crate::web::{DeadLetter, OutboxHealth, SyncDesk, SyncError};
 
 /// The cashier is told of a CRM that fails for so long; before, it is nobody's worry.
@@ -36,19 +38,27 @@ impl Outbox {
         self.report().unwrap_or_else(|_| OutboxHealth { crm: self.crm.to_owned(), ..OutboxHealth::default() })
     }
 
+    fn notes(&self, status: &OutboxStatus, now: Timestamp) -> Vec<(DeliveryTrouble, String)> {
+        let skew = self.clock.judgement().and_then(|judgement| judgement.skew);
+        let target = self.store.current_target();
+        let other_key = target.and_then(|target| self.store.other_company_key(target)).unwrap_or_default();
+        notes(status, skew, other_key.as_deref(), now)
+    }
+
     /// What a cashier should know of it.
     pub fn trouble(&self) -> Option<CrmTrouble> {
-        let state = self.store.sync_state().ok()?;
-        if self.crm == "none" { None } else { trouble(&state, self.clock.wall().at) }
+        let (state, status) = (self.store.sync_state().ok()?, self.store.outbox_status().ok()?);
+        if self.crm == "none" { None } else { trouble(&state, status.late_since, self.clock.wall().at) }
     }
 }
 
-fn trouble(state: &SyncState, now: Timestamp) -> Option<CrmTrouble> {
-    match class_of(state)? {
-        FailureClass::Auth => Some(CrmTrouble::Refused),
-        FailureClass::TenantBlocked => Some(CrmTrouble::Blocked),
-        FailureClass::Throttled | FailureClass::Transient | FailureClass::Poison => {
-            let since = state.failing_since?;
+/// `waits_since` is the oldest event's that only waits for its turn: it may wait although the CRM answers.
+fn trouble(state: &SyncState, waits_since: Option<Timestamp>, now: Timestamp) -> Option<CrmTrouble> {
+    match class_of(state) {
+        Some(FailureClass::Auth) => Some(CrmTrouble::Refused),
+        Some(FailureClass::TenantBlocked) => Some(CrmTrouble::Blocked),
+        class => {
+            let since = class.and(state.failing_since).into_iter().chain(waits_since).min()?;
             let late = Duration::try_from(now.duration_since(since)).is_ok_and(|time| time >= LATE_AFTER);
             late.then_some(CrmTrouble::Late { since })
         }
@@ -83,6 +93,7 @@ impl SyncDesk for Outbox {
             error_class: class.map(FailureClass::as_str),
             error: state.error,
             blocked_until: state.blocked_until.filter(|until| *until > now),
+            notes: if self.crm == "none" { Vec::new() } else { self.notes(&status, now) },
         })
     }
 
@@ -138,10 +149,18 @@ mod tests {
     #[test]
     fn the_cashier_hears_of_a_refused_login_at_once_and_of_an_outage_after_half_an_hour() {
         let at = |minutes: i64| Timestamp::from_second(1_000_000 + minutes * 60).unwrap();
+        let trouble = |state: &SyncState, now| trouble(state, None, now);
         assert_eq!(trouble(&SyncState::default(), at(90)), None);
         assert_eq!(trouble(&state("auth"), at(0)), Some(CrmTrouble::Refused));
         assert_eq!(trouble(&state("tenant-blocked"), at(0)), Some(CrmTrouble::Blocked));
         assert_eq!(trouble(&state("transient"), at(29)), None);
         assert_eq!(trouble(&state("transient"), at(30)), Some(CrmTrouble::Late { since: at(0) }));
+    }
+
+    #[test]
+    fn a_visit_that_waits_half_an_hour_is_late_though_the_crm_answers() {
+        let at = |minutes: i64| Timestamp::from_second(1_000_000 + minutes * 60).unwrap();
+        let told = |now| trouble(&SyncState::default(), Some(at(0)), at(now));
+        assert_eq!((told(29), told(30)), (None, Some(CrmTrouble::Late { since: at(0) })));
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Outcome, out, settle};
 use crate::config::Config;
 use crate::store::{Ask, DeadLetter, Store, Task};
-use crate::sync::about_to_be_sent;
+use crate::sync::{about_to_be_sent, notes};
 
 /// Given-up events that are listed, and waiting ones that are shown.
 const MOST: usize = 500;
@@ -37,12 +37,15 @@ Examples:
         json: bool,
     },
     /// Take given-up events up again, and end the delivery's rest
-    #[command(after_help = "Examples:\n  snova sync retry\n  snova sync retry 0193…")]
+    #[command(after_help = "Examples:\n  snova sync retry\n  snova sync retry 0193…\n  snova sync retry --like 0193…")]
     Retry {
         /// The given-up event; all without one
         event: Option<Uuid>,
+        /// All that were given up for the same cause as this one
+        #[arg(long, value_name = "EVENT", conflicts_with = "event")]
+        like: Option<Uuid>,
     },
-    /// Forget a given-up event: the CRM will never have it
+    /// Forget a given-up event; a visit that may be in the CRM nevertheless is taken back there
     #[command(after_help = "Examples:\n  snova sync discard 0193…")]
     Discard { event: Uuid },
     /// Bring a CRM that is no longer configured what it must still take back or forget; or give that up
@@ -60,10 +63,13 @@ pub fn run(args: SyncArgs, config: &Config) -> Result<Outcome> {
     };
     match args.command {
         SyncCommand::Status { json } => status(&store, config, json),
-        SyncCommand::Retry { event } => {
-            let taken = store.retry(event)?;
+        SyncCommand::Retry { event, like } => {
+            let taken = match like {
+                Some(like) => store.retry_like(like)?,
+                None => store.retry(event)?,
+            };
             anyhow::ensure!(
-                event.is_none() || taken > 0,
+                event.or(like).is_none() || taken > 0,
                 "no given-up event has this id; `snova sync status` lists them"
             );
             out::line(format_args!("{taken} given-up events wait again; the service tries at once"));
@@ -88,11 +94,10 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
     let debts = store.debts()?;
     let now = super::system_clock().wall().at;
     let resting = state.blocked_until.filter(|until| *until > now);
-    let outcome = if letters.is_empty() && state.error_class.is_none() && state.unlinked == 0 && debts.is_empty() {
-        Outcome::Done
-    } else {
-        Outcome::Warnings
-    };
+    let other_key = store.other_company_key(store.current_target()?)?;
+    let notes = notes(&outbox, None, other_key.as_deref(), now);
+    let quiet = letters.is_empty() && state.error_class.is_none() && state.unlinked == 0 && debts.is_empty();
+    let outcome = if quiet && notes.is_empty() { Outcome::Done } else { Outcome::Warnings };
     if as_json {
         out::line(json!({
             "crm": config.crm.vendor.as_str(),
@@ -105,6 +110,7 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
             "error_class": state.error_class,
             "error": state.error,
             "rests_until": resting.map(|at| at.to_string()),
+            "notes": notes.iter().map(|(_, said)| said).collect::<Vec<_>>(),
             "dead": letters.iter().map(view).collect::<Vec<_>>(),
         }));
         return Ok(outcome);
@@ -127,6 +133,9 @@ fn status(store: &Store, config: &Config, as_json: bool) -> Result<Outcome> {
     if let Some(class) = &state.error_class {
         let said = state.error.as_deref().unwrap_or_default();
         out::line(format_args!("trouble       {class}: {said}{}", since("; rests until ", resting)));
+    }
+    for (_, said) in &notes {
+        out::line(format_args!("see to it     {said}"));
     }
     out::line(format_args!("given up      {}", letters.len()));
     for letter in &letters {

@@ -17,7 +17,7 @@ pub struct CrmSettings {
     pub http: HttpSettings,
     /// Whether a customer who is not found in the CRM is created there.
     pub create_contacts: bool,
-    /// Whether the name on the card is the CRM's.
+    /// Whether the name on the card takes from the CRM what it lacks.
     pub names_from_crm: bool,
     /// Whether anything is written on a contact beside its mark: a field of [`ToldFields`] has a name.
     pub tells: bool,

@@ -16,13 +16,14 @@ enum Role {
 use Role::{Family as F, Given as G, Patronymic as P};
 
 /// The orders in which people write a name, with what speaks against each.
-const ORDERS: [(&[Role], i32); 11] = [
+const ORDERS: [(&[Role], i32); 12] = [
     (&[G], 0),
     (&[P], 0),
     (&[F], 0),
     (&[G, P], 0),
     (&[G, F], 0),
     (&[F, G], 0),
+    (&[P, G], 2),
     (&[G, P, F], 0),
     (&[F, G, P], 0),
     (&[F, P, G], 1),

@@ -85,9 +85,9 @@ impl Word {
     }
 }
 
-/// Letters, without the apostrophes that Unicode counts among them.
+/// Letters and digits, without the apostrophes that Unicode counts among them.
 fn is_letter(c: char) -> bool {
-    c.is_alphabetic() && !('\u{2b0}'..='\u{2ff}').contains(&c)
+    c.is_alphanumeric() && !('\u{2b0}'..='\u{2ff}').contains(&c)
 }
 
 fn is_cyrillic(letter: char) -> bool {

@@ -129,18 +129,20 @@ impl Words {
             .collect();
         let mut before = String::new();
         for (at, chunk) in chunks.iter().enumerate() {
-            if chunk.chars().any(|c| c.is_numeric() || c == '@') {
+            let starts_large = chunk.chars().next().is_some_and(char::is_uppercase);
+            // Phones, addresses, numbers of cards; a word that ends in a digit stands for itself.
+            if chunk.contains('@') || !starts_large && chunk.chars().any(char::is_numeric) {
                 continue;
             }
             let lower = chunk.to_lowercase();
             let bare = lower.trim_end_matches('.');
-            let starts_large = chunk.chars().next().is_some_and(char::is_uppercase);
             // «И.» is an initial, and «Муж» a family where one may stand.
             let is_letter = starts_large && bare.chars().count() == 1;
             let is_last = at + 1 == chunks.len() && (at > 0 || field == Field::Family);
             let may_be_family = starts_large && (is_last || chunks.get(at + 1).is_some_and(|next| next.contains('.')));
             match SORTS.get(bare).copied().filter(|_| !is_letter) {
-                Some(Sort::Title | Sort::Noise) => {}
+                Some(Sort::Noise) => {}
+                Some(Sort::Title) if !(starts_large && is_last) => {}
                 Some(Sort::Company) => self.fault = Some(Why::NoName),
                 Some(Sort::Several) if !may_be_family => self.fault = self.fault.or(Some(Why::SeveralNames)),
                 Some(Sort::Younger) => self.is_elder = Some(false),
@@ -169,8 +171,8 @@ impl Words {
                 None => (rest, "", false),
             };
             rest = after;
-            let part = part.trim_matches(|c: char| !c.is_alphabetic());
-            let letters = part.chars().filter(|c| c.is_alphabetic()).count();
+            let part = part.trim_matches(|c: char| !c.is_alphanumeric());
+            let letters = part.chars().filter(|c| c.is_alphanumeric()).count();
             if letters == 0 {
                 continue;
             }

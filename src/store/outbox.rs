@@ -34,6 +34,8 @@ pub struct OutboxStatus {
     pub late_since: Option<Timestamp>,
     /// Customers of whom a person must say which contact they are.
     pub unclear: u64,
+    /// And of these those whose contact was deleted in the CRM.
+    pub deleted: u64,
 }
 
 /// In SQL, of a delivery: its target cannot have seen it, since it was never tried. A refusal proves nothing: the record
@@ -63,7 +65,7 @@ impl Store {
                 }
             }
             let waits = format!(
-                "SELECT coalesce(l.state, '') IN ('absent', 'unclear'), min(o.deliver_after)
+                "SELECT coalesce(l.state, '') IN ('absent', 'unclear', 'deleted'), min(o.deliver_after)
                  FROM outbox o LEFT JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
                  WHERE o.target = {CURRENT} AND o.state IN ('new', 'sending') GROUP BY 1"
             );
@@ -73,8 +75,12 @@ impl Store {
                 let since = row.get::<_, Option<i64>>(1)?.map(time).transpose()?;
                 if row.get(0)? { status.unlinked_since = since } else { status.late_since = since }
             }
-            let unclear = format!("SELECT count(*) FROM crm_links WHERE target = {CURRENT} AND state = 'unclear'");
-            status.unclear = tx.prepare_cached(&unclear)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs();
+            let links = |states: &str| -> Result<u64, Fault> {
+                let sql = format!("SELECT count(*) FROM crm_links WHERE target = {CURRENT} AND state IN ({states})");
+                Ok(tx.prepare_cached(&sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+            };
+            status.unclear = links("'unclear', 'deleted'")?;
+            status.deleted = links("'deleted'")?;
             Ok(status)
         })
     }

@@ -28,10 +28,6 @@ pub struct SyncState {
     pub wakes: u64,
     /// Customers with waiting visits and no contact.
     pub unlinked: u64,
-    /// Customers of whom a person must say which contact they are.
-    pub unclear: u64,
-    /// Customers whose contact was deleted in the CRM.
-    pub deleted: u64,
     pub lane: Lane,
 }
 
@@ -184,11 +180,6 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
              WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear', 'deleted')",
         )?
         .query_row(params![target.0], |row| row.get(0))?;
-    let in_state = |state: &str| -> Result<u64, Fault> {
-        let sql = "SELECT count(*) FROM crm_links WHERE target = ?1 AND state = ?2";
-        Ok(tx.prepare_cached(sql)?.query_row(params![target.0, state], |row| row.get::<_, i64>(0))?.unsigned_abs())
-    };
-    let (unclear, deleted) = (in_state("unclear")?, in_state("deleted")?);
     let mut statement = tx.prepare_cached(
         "SELECT cursor, last_success, failing_since, blocked_until, error_class, error, wakes FROM targets WHERE id = ?1",
     )?;
@@ -204,8 +195,6 @@ fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
         error: row.get(5)?,
         wakes: row.get::<_, i64>(6)?.unsigned_abs(),
         unlinked: unlinked.unsigned_abs(),
-        unclear,
-        deleted,
         lane: lane::of(tx, target)?,
     })
 }

@@ -13,6 +13,7 @@ mod identity;
 mod lane;
 mod link;
 mod marking;
+mod notes;
 mod rollup;
 mod secrets;
 mod settling;
@@ -29,6 +30,7 @@ pub use deliver::about_to_be_sent;
 pub use identity::compare as compare_names;
 pub use link::{LinkBook, LinkError, Linked, link_customer};
 pub use marking::{Marked, add as mark_contact, remove as unmark_contacts};
+pub use notes::notes;
 pub use secrets::{COMPANY_KEY, Company, StoreSecrets};
 
 use self::backoff::Backoff;

@@ -121,7 +121,7 @@ pub struct Metrics {
     pub beacon_failures: Counter,
     /// When the CRM last took something, in seconds since 1970; 0 before it ever did.
     pub crm_last_success: Gauge,
-    /// 1 while this keeps visits from the CRM, else 0: refused, blocked, late. A login that is refused is not tried
+    /// 1 while this keeps visits from the CRM, else 0: refused, blocked, late, unlinked, unclear, other_key, skew. A login that is refused is not tried
     /// again, so no counter tells of it.
     pub crm_trouble: Labelled<Gauge>,
     /// Visits that were shown and are not on the disk yet.

@@ -19,7 +19,7 @@ use super::routes::Site;
 use super::turn::in_turn;
 use super::view::{CameraStateView, CameraView, ErrorBody, wire_time};
 use crate::greeter::CrmTrouble;
-use crate::trouble;
+use crate::trouble::{self, DeliveryTrouble};
 
 /// What the counters cannot tell.
 #[derive(Clone, Debug)]
@@ -63,13 +63,15 @@ pub struct OutboxHealth {
     pub error: Option<String>,
     /// Until when nothing is sent, because the CRM wants to be left alone.
     pub blocked_until: Option<Timestamp>,
+    /// What somebody should see to although the CRM answers, and what to do.
+    pub notes: Vec<(DeliveryTrouble, String)>,
 }
 
 /// Whether the box does its work.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthView {
     status: HealthStatus,
-    /// What is wrong. With none but crm_refused, crm_blocked, crm_late, dead_letters the status is `degraded`, with any
+    /// What is wrong. With none but those that begin with crm_, and dead_letters, the status is `degraded`, with any
     /// other `trouble`.
     troubles: Vec<Trouble>,
     version: &'static str,
@@ -122,12 +124,24 @@ enum Trouble {
     CrmLate,
     /// Events were refused for good and wait for a person.
     DeadLetters,
+    /// Visits wait long for their customer's contact in the CRM.
+    CrmUnlinked,
+    /// A person must say which contact a customer is.
+    CrmUnclear,
+    /// Another store has another company key.
+    CrmOtherKey,
+    /// The box's clock and the CRM's are far apart.
+    CrmSkew,
 }
 
 impl Trouble {
     /// What lies with the CRM is listed and is no reason to take the box for broken: it greets, and no visit is lost.
     fn breaks_the_box(&self) -> bool {
-        !matches!(self, Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters)
+        match self {
+            Self::CrmRefused | Self::CrmBlocked | Self::CrmLate | Self::DeadLetters => false,
+            Self::CrmUnlinked | Self::CrmUnclear | Self::CrmOtherKey | Self::CrmSkew => false,
+            _ => true,
+        }
     }
 
     fn of(trouble: trouble::Trouble) -> Self {
@@ -172,6 +186,8 @@ pub struct OutboxView {
     /// Until when nothing is sent, because the CRM wants to be left alone.
     #[schema(format = DateTime)]
     blocked_until: Option<String>,
+    /// What somebody should see to although the CRM answers, each with what to do.
+    notes: Vec<String>,
 }
 
 impl OutboxView {
@@ -189,12 +205,13 @@ impl OutboxView {
             error_class: outbox.error_class,
             error: outbox.error,
             blocked_until: outbox.blocked_until.map(wire_time),
+            notes: outbox.notes.into_iter().map(|(_, said)| said).collect(),
         }
     }
 }
 
 /// 200 when the box does its work, 503 when a camera is lost or gives nothing to look at, visits are not being written, the configuration cannot
-/// be used, the box is too slow for its cameras, or its database, key or clock cannot be trusted. What lies with the CRM (crm_refused, crm_blocked, crm_late,
+/// be used, the box is too slow for its cameras, or its database, key or clock cannot be trusted. What lies with the CRM (crm_…,
 /// dead_letters) is among the troubles and leaves it at 200: the box greets and keeps every visit, and whoever
 /// restarts boxes or sends screens elsewhere after a 503 would mend nothing.
 #[utoipa::path(get, path = "/health", tag = "operation",
@@ -263,6 +280,12 @@ fn view_of(site: &Site, report: HealthReport) -> HealthView {
     if report.outbox.dead > 0 {
         troubles.push(Trouble::DeadLetters);
     }
+    troubles.extend(report.outbox.notes.iter().map(|(trouble, _)| match trouble {
+        DeliveryTrouble::Unlinked => Trouble::CrmUnlinked,
+        DeliveryTrouble::Unclear => Trouble::CrmUnclear,
+        DeliveryTrouble::OtherKey => Trouble::CrmOtherKey,
+        DeliveryTrouble::Skew => Trouble::CrmSkew,
+    }));
     let status = match troubles.as_slice() {
         [] => HealthStatus::Fine,
         some if some.iter().any(Trouble::breaks_the_box) => HealthStatus::Trouble,

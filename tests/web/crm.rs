@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snova::customer::CrmCard;
 use snova::greeter::{CounterState, CrmTrouble, Greeted, Present};
+use snova::trouble::DeliveryTrouble;
 use snova::web::{HealthReport, OutboxHealth};
 
 use crate::web_box::{TestBox, at, ivan, lost, nobody, outbox, report, with};
@@ -103,6 +104,7 @@ async fn health_tells_of_the_outbox_what_an_operator_needs() {
             connected: false,
             dead: 2,
             unlinked: 4,
+            notes: vec![(DeliveryTrouble::Skew, "the clocks differ; set this one".to_owned())],
             error_class: Some("auth"),
             error: Some("the login is refused: renew the key with `snova crm secret`".to_owned()),
             blocked_until: Some(at("2026-05-12T12:00:00Z")),
@@ -115,7 +117,7 @@ async fn health_tells_of_the_outbox_what_an_operator_needs() {
     let told: &Value = &body["outbox"];
     assert_eq!(
         (status.as_u16(), &body["status"], &body["troubles"]),
-        (200, &json!("degraded"), &json!(["dead_letters"]))
+        (200, &json!("degraded"), &json!(["dead_letters", "crm_skew"]))
     );
     assert_eq!(
         (&told["connected"], &told["unlinked"], &told["error_class"]),
@@ -123,5 +125,6 @@ async fn health_tells_of_the_outbox_what_an_operator_needs() {
     );
     assert_eq!(told["error"], "the login is refused: renew the key with `snova crm secret`");
     assert_eq!(told["blocked_until"], "2026-05-12T12:00:00Z");
+    assert_eq!(told["notes"], json!(["the clocks differ; set this one"]));
     shop.stop().await;
 }

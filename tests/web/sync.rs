@@ -122,6 +122,7 @@ async fn an_operator_is_told_how_far_visits_are_and_what_is_wrong() {
         "error_class": "tenant-blocked",
         "error": "the plan's daily requests are used up; they begin anew at midnight",
         "blocked_until": "2026-05-12T21:00:00Z",
+        "notes": [],
     });
     assert_eq!(json_of(get(&shop, "/api/v1/sync")).await, (StatusCode::OK, expected));
     shop.stop().await;

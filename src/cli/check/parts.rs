@@ -12,6 +12,7 @@ use crate::cli::look::{self, Look, look};
 use crate::cli::{self, models};
 use crate::config::{self, Config, Source};
 use crate::store::{KeyState, Store, copies};
+use crate::sync::notes;
 use crate::vision;
 use crate::vision::manifest::{Licence, PackManifest};
 
@@ -173,10 +174,9 @@ pub(super) fn crm(config: &Config) -> Vec<Finding> {
     }
     let looked = cli::existing_store(config).and_then(|store| {
         let Some(store) = store else { return Ok(None) };
-        let dead = store.outbox_status()?.dead;
-        Ok(Some((store.secret_names()?, store.sync_state()?, dead)))
+        Ok(Some((store.secret_names()?, store.sync_state()?, store.outbox_status()?)))
     });
-    let (kept, state, dead) = match looked {
+    let (kept, state, outbox) = match looked {
         Ok(looked) => looked.unwrap_or_default(),
         Err(error) => return vec![Finding::from_text(Severity::Error, AREA, &format!("{error:#}"))],
     };
@@ -191,9 +191,12 @@ pub(super) fn crm(config: &Config) -> Vec<Finding> {
         let what = format!("the delivery to {} fails ({class}): {}", target.as_str(), state.error.unwrap_or_default());
         findings.push(Finding::new(Severity::Warning, AREA, what).with_remedy("run `snova crm probe`"));
     }
-    if dead > 0 {
-        let what = format!("{dead} events were given up and are not in the CRM");
+    if outbox.dead > 0 {
+        let what = format!("{} events were given up and are not in the CRM", outbox.dead);
         findings.push(Finding::new(Severity::Warning, AREA, what).with_remedy("see `snova sync status`"));
+    }
+    for (_, note) in notes(&outbox, None, None, cli::system_clock().wall().at) {
+        findings.push(Finding::from_text(Severity::Warning, AREA, &note));
     }
     if state.unlinked > 0 {
         let what = format!("{} customers have visits and no contact in the CRM", state.unlinked);

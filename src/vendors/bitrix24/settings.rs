@@ -27,7 +27,7 @@ pub fn read(keys: &mut dyn Keys) -> Option<Settings> {
     let device_type_id = number(keys, key("device_type_id", "1050", ""));
     let about = "What the smart process of visits calls its fields; either spelling of a name does, UF_CRM_5_AT or ufCrm5At. at is \
                  needed with visit_type_id; each other one is left out where the portal does not keep it.";
-    let mut visit = VisitFields::default();
+    let (mut visit, mut how) = (VisitFields::default(), None);
     keys.within(key("visit", "", about), &mut |own| {
         visit = VisitFields {
             at: own.word(key("at", "UF_CRM_5_AT", "")),
@@ -35,6 +35,8 @@ pub fn read(keys: &mut dyn Keys) -> Option<Settings> {
             counter: own.word(key("counter", "UF_CRM_5_COUNTER", "")),
             void: own.word(key("void", "UF_CRM_5_VOID", "")),
         };
+        // Where version 0.3.0 had it.
+        how = own.word(key("how", "UF_CRM_5_HOW", ""));
     });
     if visit_type_id.is_some() && visit.at.is_none() {
         let what = "needs the field of the visit's time; name it as at in [crm.bitrix24.visit]";
@@ -61,24 +63,25 @@ pub fn read(keys: &mut dyn Keys) -> Option<Settings> {
     ];
     let fields = keys.contact_fields(about, &defaults, shown);
     let told = keys.told_fields([
-        "UF_CRM_SNOVA_FIRST_VISIT",
-        "UF_CRM_SNOVA_LAST_VISIT",
-        "UF_CRM_SNOVA_LATE_SINCE",
+        "UF_CRM_SNOVA_FIRST",
+        "UF_CRM_SNOVA_LAST",
+        "UF_CRM_SNOVA_LATE",
         "UF_CRM_SNOVA_CONSENT",
-        "UF_CRM_SNOVA_CONSENT_UNTIL",
+        "UF_CRM_SNOVA_UNTIL",
         "UF_CRM_SNOVA_SOURCE",
-        "UF_CRM_SNOVA_VISITS_30",
-        "UF_CRM_SNOVA_VISITS_90",
-        "UF_CRM_SNOVA_HOME_STORE",
+        "UF_CRM_SNOVA_V30",
+        "UF_CRM_SNOVA_V90",
+        "UF_CRM_SNOVA_HOME",
     ]);
-    let record = keys.record_fields([
-        "UF_CRM_5_STORE",
-        "UF_CRM_5_COUNTER",
-        "UF_CRM_5_HOW",
-        "UF_CRM_5_SERVED_BY",
-        "UF_CRM_5_RECEIPT",
-        "UF_CRM_5_SUM",
-        "UF_CRM_5_GREETING",
+    let mut record = keys.record_fields([
+        "UF_CRM_5_SNOVA_STORE",
+        "UF_CRM_5_SNOVA_COUNTER",
+        "",
+        "UF_CRM_5_SNOVA_SERVED",
+        "UF_CRM_5_SNOVA_RECEIPT",
+        "UF_CRM_5_SNOVA_SUM",
+        "UF_CRM_5_SNOVA_GREETING",
     ]);
+    record.how = record.how.or(how);
     Some(Settings { url: url?, client_id, oauth_url, visit_type_id, visit, device_type_id, fields, told, record })
 }

@@ -262,11 +262,9 @@ fn at_fault() -> Failure {
     Failure::poison("SuiteCRM's database refuses this visit, and no other; see suitecrm.log there")
 }
 
-/// A refusal of which it is not known whose fault it is.
+/// A refusal of which it is not known whose fault it is: the lane finds that out.
 fn unexplained() -> Failure {
-    Failure::transient(
-        "SuiteCRM's database refused a visit and gave no reason; it is tried again, see suitecrm.log there",
-    )
+    Failure::poison("SuiteCRM's database refused a visit and gave no reason; it is tried again, see suitecrm.log there")
 }
 
 #[cfg(test)]
