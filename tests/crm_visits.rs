@@ -18,8 +18,9 @@ use snova::store::FILE_NAME;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Vendors whose connectors rewrite a record: the others' are built next, and each adds its name here.
-const AMENDING: &[&str] = &["amocrm", "bitrix24", "salesforce", "webhook"];
+/// Vendors whose records are rewritten; each adds its name here. The webhook's receiver is told an amendment, and does with it
+/// what it likes: `crm_webhook`.
+const AMENDING: &[&str] = &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce"];
 /// Here a receipt has fields of its own, and is not in words.
 const IN_FIELDS: &[&str] = &["bitrix24", "salesforce"];
 
