@@ -40,7 +40,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("greeter", "camera clock customer face greeting i18n store trouble visit"),
     ("loader", "clock customer face gallery shutdown store trouble"),
     ("setup", "vision"),
-    ("sync", "clock crm customer names shutdown store telemetry vault"),
+    ("sync", "clock crm customer names shutdown store telemetry trouble vault"),
     ("web", "camera clock customer face greeter i18n shutdown telemetry trouble"),
     ("config", "camera crm customer face greeting i18n vendors"),
     (

@@ -9,6 +9,7 @@ pub mod amocrm;
 pub mod beans;
 pub mod bench;
 pub mod bitrix24;
+pub mod certificates;
 pub mod creatio;
 pub mod dynamics;
 pub mod leaks;

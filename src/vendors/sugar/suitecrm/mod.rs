@@ -197,7 +197,7 @@ fn not_kept(field: &str) -> Failure {
 }
 
 fn contact_gone() -> Failure {
-    Failure::poison("the visit's contact is not in SuiteCRM any more; link the customer anew by `snova crm link`")
+    Failure::contact_gone("the visit's contact is not in SuiteCRM any more; link the customer anew by `snova crm link`")
 }
 
 /// What a look at the contacts' fields came to: the external id must be there, the card's may be.
