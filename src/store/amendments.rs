@@ -48,9 +48,7 @@ pub(super) fn of(
     if is_moot(tx, target, visit, about)? {
         return Ok(None);
     }
-    Ok(ledger::record(tx, target, about)?
-        .map(|sent| Ok::<_, Fault>((visits::require(tx, visit)?, sent)))
-        .transpose()?)
+    ledger::record(tx, target, about)?.map(|sent| Ok((visits::require(tx, visit)?, sent))).transpose()
 }
 
 /// Nobody has the record, or it is taken back.
