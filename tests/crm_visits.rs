@@ -20,7 +20,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Vendors whose records are rewritten; each adds its name here. The webhook's receiver is told an amendment, and does with it
 /// what it likes: `crm_webhook`.
-const AMENDING: &[&str] = &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce"];
+const AMENDING: &[&str] =
+    &["amocrm", "bitrix24", "creatio", "dynamics", "salesforce", "sugarcrm", "suitecrm", "suitecrm-legacy"];
 /// Here a receipt has fields of its own, and is not in words.
 const IN_FIELDS: &[&str] = &["bitrix24", "salesforce"];
 

@@ -174,9 +174,10 @@ pub(super) fn crm(config: &Config) -> Vec<Finding> {
     }
     let looked = cli::existing_store(config).and_then(|store| {
         let Some(store) = store else { return Ok(None) };
-        Ok(Some((store.secret_names()?, store.sync_state()?, store.outbox_status()?)))
+        let other_key = store.other_company_key(store.current_target()?)?;
+        Ok(Some((store.secret_names()?, store.sync_state()?, store.outbox_status()?, other_key)))
     });
-    let (kept, state, outbox) = match looked {
+    let (kept, state, outbox, other_key) = match looked {
         Ok(looked) => looked.unwrap_or_default(),
         Err(error) => return vec![Finding::from_text(Severity::Error, AREA, &format!("{error:#}"))],
     };
@@ -195,7 +196,7 @@ pub(super) fn crm(config: &Config) -> Vec<Finding> {
         let what = format!("{} events were given up and are not in the CRM", outbox.dead);
         findings.push(Finding::new(Severity::Warning, AREA, what).with_remedy("see `snova sync status`"));
     }
-    for (_, note) in notes(&outbox, None, None, cli::system_clock().wall().at) {
+    for (_, note) in notes(&outbox, None, other_key.as_deref(), cli::system_clock().wall().at) {
         findings.push(Finding::from_text(Severity::Warning, AREA, &note));
     }
     if state.unlinked > 0 {

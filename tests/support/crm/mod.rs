@@ -75,43 +75,29 @@ pub trait FakeCrm: FakeRecords + Send {
     fn contacts(&self) -> usize;
 
     /// Every contact that is not in the bin, with its id, in the order in which they were made.
-    fn all_contacts(&self) -> Vec<(String, FakeContact)> {
-        unimplemented!("this fake cannot list its contacts yet")
-    }
+    fn all_contacts(&self) -> Vec<(String, FakeContact)>;
 
     /// The company's people throw a contact away, as the vendor does it: into a bin, or for good.
-    fn bin_contact(&mut self, _id: &str, _now: Timestamp) {
-        unimplemented!("this fake cannot throw a contact away yet")
-    }
+    fn bin_contact(&mut self, id: &str, now: Timestamp);
 
     /// The company's people merge `loser` into `survivor`, as the vendor does it: what is marked, and what of the records of
     /// visits moves along, is the vendor's way.
-    fn merge_contacts(&mut self, _loser: &str, _survivor: &str, _now: Timestamp) {
-        unimplemented!("this fake cannot merge contacts yet")
-    }
+    fn merge_contacts(&mut self, loser: &str, survivor: &str, now: Timestamp);
 
     /// The administrator makes a field of visits mandatory that Snova does not fill, or takes that back: every write of a
     /// visit is refused as the vendor refuses it.
-    fn demand_field(&mut self, _on: bool) {
-        unimplemented!("this fake has no mandatory fields yet")
-    }
+    fn demand_field(&mut self, on: bool);
 
     /// The administrator takes away the right to write visits, or gives it back.
-    fn take_right(&mut self, _taken: bool) {
-        unimplemented!("this fake has no rights yet")
-    }
+    fn take_right(&mut self, taken: bool);
 
     /// What Snova has written on a contact beside its mark, read back from the vendor's own fields under the names that
     /// [`Self::told_config`] gives.
-    fn told(&self, _id: &str) -> snova::crm::Told {
-        unimplemented!("this fake has no fields for it yet")
-    }
+    fn told(&self, id: &str) -> snova::crm::Told;
 
     /// The lines of `[crm.<vendor>.told]` and `[crm.<vendor>.record]`, whole, to be added to [`Self::config`]; with them
     /// the fake has these fields.
-    fn told_config(&mut self) -> String {
-        unimplemented!("this fake has no fields for it yet")
-    }
+    fn told_config(&mut self) -> String;
 
     /// Signs of life that arrived.
     fn heartbeats(&self) -> usize;
