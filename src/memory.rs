@@ -41,10 +41,28 @@ pub fn keep_out_of_dumps() -> bool {
 mod tests {
     use super::*;
 
+    /// Blocks taken before, so that of those that are freed the thread's next one is the last: glibc keeps seven of a size.
+    struct Held(Vec<*mut u8>, Layout);
+
+    impl Held {
+        fn of(layout: Layout) -> Self {
+            // SAFETY: the layout is not empty; the blocks are given back once, by the same layout.
+            Self((0..16).map(|_| unsafe { System.alloc(layout) }).collect(), layout)
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // SAFETY: as above.
+            self.0.iter().for_each(|block| unsafe { System.dealloc(*block, self.1) });
+        }
+    }
+
     #[test]
     fn a_block_is_wiped_before_it_is_given_back() {
         // Large enough to stay where it is with the system's allocator: the next of its size is the same block.
         let layout = Layout::from_size_align(200, 8).unwrap();
+        let held = Held::of(layout);
         // SAFETY: the block is written within its layout and given back once. Its address alone is used afterwards, and the
         // block that is read is one that was just given out.
         unsafe {
@@ -58,11 +76,13 @@ mod tests {
             assert!(bytes[32..].iter().all(|byte| *byte == 0), "{bytes:?}");
             System.dealloc(second, layout);
         }
+        drop(held);
     }
 
     #[test]
     fn a_block_that_grows_leaves_nothing_behind() {
         let layout = Layout::from_size_align(200, 8).unwrap();
+        let held = Held::of(layout);
         // SAFETY: as above; `realloc` takes the first block, and the new one is given back by its new layout.
         unsafe {
             let first = Wiping.alloc(layout);
@@ -75,5 +95,6 @@ mod tests {
             System.dealloc(again, layout);
             Wiping.dealloc(grown, Layout::from_size_align(4_000, 8).unwrap());
         }
+        drop(held);
     }
 }

@@ -35,7 +35,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const BATCH: usize = 20;
 /// Rows of one page.
 const PAGE: usize = 500;
-/// What the column of the mark must hold: nine boxes.
+/// What the column of the mark must hold: eight boxes.
 const MARK_CHARS: usize = 250;
 
 /// What only one of the two vendors does.
