@@ -6,7 +6,7 @@ BIN := target/release/snova
 SAY = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup build test lint bench crash-test soak test-camera ready
+.PHONY: help run setup build test lint bench pages month crash-test soak test-camera ready
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ crash-test: ready ## kill the program 40 times at each fake CRM and 300 times wh
 	$(SAY) 'killing'
 	SNOVA_CRASH_KILLS=$${SNOVA_CRASH_KILLS:-40} $(CARGO) test --locked --test crash_run -- --nocapture
 	SNOVA_CRASH_KILLS_AT_COUNTER=$${SNOVA_CRASH_KILLS_AT_COUNTER:-300} $(CARGO) test --locked --test crash_counter -- --nocapture
+
+month: ready ## two stores at each fake CRM for a simulated month, 50 customers shared and 50 of each store (some 40 minutes)
+	$(SAY) 'living a month'
+	SNOVA_MONTH_DAYS=$${SNOVA_MONTH_DAYS:-30} SNOVA_MONTH_PEOPLE=$${SNOVA_MONTH_PEOPLE:-50} $(CARGO) test --locked --test crm_month -- --nocapture
 
 soak: setup ## run the program for an hour (SNOVA_SOAK_MINUTES) and watch its memory; SNOVA_SOAK_KEEP=FILE keeps the run
 	$(SAY) 'soaking'

@@ -178,9 +178,42 @@ async fn a_lost_request_that_comes_late_leaves_nothing(vendor: &str) {
     }
 }
 
+/// The request that creates a contact is lost and carried out 20 s later; the customer is erased in between.
+async fn a_creation_that_comes_late_leaves_no_mark_of_the_erased(vendor: &str) {
+    if vendor == "webhook" {
+        return;
+    }
+    let mut made = 0;
+    for place in 0..8 {
+        let crm = crm::vendor(vendor);
+        let creating = |config: String| config.replacen("[crm]", "[crm]\ncreate_contacts = true", 1);
+        let mut road = Road::with(crm, creating).await;
+        let customer = road.enrol_named("Пётр Сергеевич Орлов", "+79120000077");
+        road.server.plan(Fault::Late(20), Hits::After(place), 1);
+        for _ in 0..3 {
+            road.step().await;
+        }
+        road.store.erase(customer, road.clock.wall()).unwrap();
+        road.work(HOUR).await;
+        road.clock.advance(MINUTE);
+        road.idle(MINUTE).await;
+        let words = snova::crm::Mark::words(customer);
+        let contacts = road.server.crm.lock().unwrap().all_contacts();
+        made += contacts.len();
+        let marked =
+            contacts.iter().filter(|(_, there)| words.iter().any(|word| there.external_id.contains(word))).count();
+        assert_eq!(marked, 0, "{vendor}, request {place}: {contacts:?}");
+    }
+    assert!(made > 0, "{vendor}: contacts were made");
+}
+
 macro_rules! lane {
     ($vendor:ident, $name:literal) => {
         mod $vendor {
+            #[tokio::test]
+            async fn a_creation_that_comes_late_leaves_no_mark_of_the_erased() {
+                super::a_creation_that_comes_late_leaves_no_mark_of_the_erased($name).await;
+            }
             #[tokio::test]
             async fn everything_refused_stops_the_lane_and_it_goes_on_by_itself() {
                 super::everything_refused_stops_the_lane_and_it_goes_on_by_itself($name).await;

@@ -26,7 +26,7 @@ impl Courier {
             match &claimed.task {
                 Task::Visit(visit) => parcels.push(self.parcel(&claimed, visit)),
                 Task::Void(sent) => {
-                    if self.waits_for_the_lost(&claimed, std::slice::from_ref(sent))? {
+                    if self.waits_for_the_lost(&claimed, std::slice::from_ref(sent), false)? {
                         continue;
                     }
                     let mut outcome = Ok(());
@@ -38,7 +38,7 @@ impl Courier {
                     self.conclude_one(&claimed, outcome, "void").await?;
                 }
                 Task::Amend(visit, sent) => {
-                    if self.waits_for_the_lost(&claimed, std::slice::from_ref(sent))? {
+                    if self.waits_for_the_lost(&claimed, std::slice::from_ref(sent), false)? {
                         continue;
                     }
                     let sent = sent_visit(sent, claimed.contact.as_deref());
@@ -47,7 +47,7 @@ impl Courier {
                     self.conclude_one(&claimed, outcome, "amended").await?;
                 }
                 Task::Erasure(tombstone) => {
-                    if self.waits_for_the_lost(&claimed, &tombstone.records)? {
+                    if self.waits_for_the_lost(&claimed, &tombstone.records, tombstone.perhaps_created)? {
                         continue;
                     }
                     let outcome = self.forget(&claimed, tombstone).await;
@@ -74,7 +74,12 @@ impl Courier {
 
     /// Puts back a removal of records about which a lost request may still be carried out: it would find nothing, and the
     /// request would write the record after it. Whether it was put back.
-    fn waits_for_the_lost(&mut self, claimed: &Claimed, records: &[SentRecord]) -> Result<bool, StoreError> {
+    fn waits_for_the_lost(
+        &mut self,
+        claimed: &Claimed,
+        records: &[SentRecord],
+        perhaps_created: bool,
+    ) -> Result<bool, StoreError> {
         let now = self.parts.clock.monotonic();
         let rest = |sent: &SentRecord| {
             if !self.settles {
@@ -84,7 +89,9 @@ impl Courier {
             let ago = Duration::try_from(self.now().duration_since(sent.tried_at)).unwrap_or(Duration::MAX);
             self.settling.before_removal_of_old(sent.key, now, ago)
         };
-        let rest = records.iter().map(rest).max().unwrap_or_default();
+        // So may one that creates the contact.
+        let of_contact = perhaps_created.then(|| self.settling.before_removal(claimed.customer.0, now));
+        let rest = records.iter().map(rest).chain(of_contact).max().unwrap_or_default();
         if !rest.is_zero() {
             self.write(vec![(claimed.event, self.unsettled(rest))])?;
         }

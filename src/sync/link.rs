@@ -82,6 +82,7 @@ impl Courier {
                     unless_erased(self.parts.store.set_link(target, *customer, &refused, now))?;
                 }
                 Err(LinkError::Crm(failure)) => {
+                    self.settling.tried(customer.0, self.parts.clock.monotonic());
                     self.rest(&failure)?;
                     return Ok(Looked::InVain);
                 }
