@@ -4,6 +4,7 @@
 //!
 //! SNOVA_MONTH_DAYS and SNOVA_MONTH_PEOPLE make it longer (`make month`); single rules are `crm_identity`'s.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+#![allow(clippy::print_stdout, reason = "the figures are the report of a long run")]
 
 #[path = "support/crm/mod.rs"]
 mod crm;
