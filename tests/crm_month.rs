@@ -311,7 +311,7 @@ impl Month {
 
 async fn a_month(vendor: &str) {
     let number = |name: &str, usual: usize| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
-    let (days, people) = (number("SNOVA_MONTH_DAYS", 6), number("SNOVA_MONTH_PEOPLE", 12));
+    let (days, people) = (number("SNOVA_MONTH_DAYS", 3), number("SNOVA_MONTH_PEOPLE", 12));
     let mut month = Month::begin(vendor, people, people).await;
     month.live(days).await;
     let (visits, contacts) = (month.visits.len(), month.shops[0].server.crm.lock().unwrap().contacts());
