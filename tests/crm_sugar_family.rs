@@ -394,7 +394,7 @@ async fn what_the_tenant_takes_away_kills_no_visit_and_all_go_once_it_is_mended(
                     assert!(refused.said().contains("right"), "{vendor}: {refused}");
                 } else {
                     // Sugar's upsert and V8 do not say whose fault it is; the lane finds that out.
-                    let names_none = ["sugarcrm", "suitecrm"].contains(&vendor);
+                    let names_none = vendor != "sugarcrm-user";
                     let is_poison = class == FailureClass::Poison;
                     assert_eq!(is_poison, names_none, "{vendor}: {refused}");
                 }

@@ -7,13 +7,11 @@ mod legacy;
 pub mod settings;
 mod v8;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use uuid::Uuid;
 
 use super::shape::Shape;
 use crate::crm::{ContactFields, CrmConnector, CrmSettings, Failure, Manners, RecordFields, ToldFields, Tools};
@@ -89,37 +87,6 @@ fn unescaped(text: &str) -> String {
 
 fn no_time() -> Failure {
     Failure::blocked("SuiteCRM took a visit and lost its time; see that it keeps date_start", None)
-}
-
-/// Visits that the database refused. It gives no reason, and may be in trouble itself: a visit is at fault only if it is
-/// refused a second time while the database writes on an earlier one.
-#[derive(Default)]
-struct Suspects {
-    refused: BTreeSet<Uuid>,
-    /// The visit that was taken last.
-    taken: Option<Uuid>,
-}
-
-impl Suspects {
-    const MOST: usize = 10_000;
-
-    fn took(&mut self, key: Uuid) {
-        self.refused.remove(&key);
-        self.taken = Some(key);
-    }
-
-    /// Whether it is the first refusal of this visit.
-    fn refused(&mut self, key: Uuid) -> bool {
-        if self.refused.len() >= Self::MOST {
-            self.refused.clear();
-        }
-        self.refused.insert(key)
-    }
-}
-
-/// A visit that is refused while others are taken.
-fn at_fault() -> Failure {
-    Failure::poison("SuiteCRM's database refuses this visit, and no other; see suitecrm.log there")
 }
 
 /// A refusal of which it is not known whose fault it is: the lane finds that out.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{SuiteCrm, entries, wire, written};
 use crate::crm::{Failure, RecordId, VisitRecord};
 use crate::vendors::sugar::shape::{CONTACTS, MEETINGS, Row, Values};
+use crate::vendors::sugar::suitecrm::{no_time, unexplained};
 
 /// A meeting that is there.
 struct There {
@@ -91,7 +92,7 @@ impl SuiteCrm {
             let key = visit.key.to_string();
             rows.push(match there.get(&key) {
                 _ if !owners.contains_key(&visit.contact.0) => Err(self.shape.gone(&visit.contact)),
-                Some(meeting) if !meeting.is_dated => return Err(crate::vendors::sugar::suitecrm::no_time()),
+                Some(meeting) if !meeting.is_dated => return Err(no_time()),
                 Some(meeting) if meeting.is_tied(visit) => Ok(RecordId(key)),
                 // The next try asks for the contact first.
                 Some(_) => Err(Failure::transient(
@@ -99,7 +100,7 @@ impl SuiteCrm {
                 )),
                 // Somebody there has thrown it away: it was recorded, and stays away.
                 None if thrown.contains(&key) => Ok(RecordId(key)),
-                None => Err(self.judge(visit).await?),
+                None => Err(unexplained()),
             });
         }
         Ok(rows)
@@ -124,10 +125,6 @@ impl SuiteCrm {
         let failed = self.set_entries(MEETINGS, rows).await?.is_none();
         let there = self.meetings(&keys(visits)).await?;
         let left = missing(&absent, &there);
-        absent
-            .iter()
-            .filter(|visit| there.contains_key(&visit.key.to_string()))
-            .for_each(|visit| self.suspects.took(visit.key));
         if !failed || visits.len() == 1 || left.is_empty() {
             return Ok(there);
         }
@@ -135,9 +132,6 @@ impl SuiteCrm {
         for visit in left {
             let row = row(self, visit);
             self.set_entries(MEETINGS, vec![row]).await?;
-            if !self.entries(MEETINGS, &keys(&[visit]), &[]).await?.is_empty() {
-                self.suspects.took(visit.key);
-            }
         }
         self.meetings(&keys(visits)).await
     }
@@ -174,20 +168,5 @@ impl SuiteCrm {
             there.extend(self.meetings(&keys(&loose)).await?);
         }
         Ok(())
-    }
-
-    /// A refusal without a reason. From the second one on an earlier visit is written once more, unchanged: if that
-    /// goes well, it is this one's fault; if not, it is nobody's, and all wait.
-    async fn judge(&mut self, visit: &VisitRecord) -> Result<Failure, Failure> {
-        use crate::vendors::sugar::suitecrm::{at_fault, unexplained};
-        if self.suspects.refused(visit.key) {
-            return Ok(unexplained());
-        }
-        let Some(earlier) = self.suspects.taken.map(|key| key.to_string()) else { return Err(unexplained()) };
-        // An id that is not there is passed over, which would prove nothing.
-        let is_there = !self.entries(MEETINGS, std::slice::from_ref(&earlier), &[]).await?.is_empty();
-        let row = written(&earlier, &Values::new(), false);
-        let taken = is_there && self.set_entries(MEETINGS, vec![row]).await?.is_some();
-        if taken { Ok(at_fault()) } else { Err(unexplained()) }
     }
 }

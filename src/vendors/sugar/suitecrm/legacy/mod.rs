@@ -15,7 +15,7 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use self::wire::Answer;
-use super::{SECRETS, Suspects};
+use super::SECRETS;
 use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
@@ -44,7 +44,6 @@ pub(super) struct SuiteCrm {
     session: Option<String>,
     /// Snova's own user, as the login tells it.
     own_user: Option<String>,
-    suspects: Suspects,
 }
 
 impl SuiteCrm {
@@ -63,7 +62,6 @@ impl SuiteCrm {
             tools: tools.clone(),
             session: None,
             own_user: None,
-            suspects: Suspects::default(),
         })
     }
 

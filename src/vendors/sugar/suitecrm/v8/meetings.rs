@@ -9,7 +9,7 @@ use super::{SuiteCrm, posted};
 use crate::crm::{Failure, FailureClass, RecordId, VisitRecord};
 use crate::vendors::sugar::connector::Api;
 use crate::vendors::sugar::shape::{CONTACTS, MEETINGS, Row, Values};
-use crate::vendors::sugar::suitecrm::{at_fault, no_time, unexplained};
+use crate::vendors::sugar::suitecrm::{no_time, unexplained};
 
 /// Contacts whose owners are kept in memory.
 const MOST_OWNERS: usize = 10_000;
@@ -73,7 +73,7 @@ impl SuiteCrm {
                     Some(body) => body,
                 }
             }
-            Outcome::Refused(Refusal::Database) => return Ok(Err(self.judge(visit).await?)),
+            Outcome::Refused(Refusal::Database) => return Ok(Err(unexplained())),
             Outcome::Refused(Refusal::Rule) => {
                 return Ok(Outcome::Refused(Refusal::Rule).done("this visit").map(|_| RecordId(key)));
             }
@@ -83,7 +83,6 @@ impl SuiteCrm {
         if kept.text("date_start").is_none() {
             return Err(no_time());
         }
-        self.suspects.took(visit.key);
         if self.is_tied(visit, &kept).await? {
             return Ok(Ok(RecordId(key)));
         }
@@ -110,19 +109,5 @@ impl SuiteCrm {
         let reply = self.call(|base| posted(format!("{base}/module/Meetings/{key}/relationships"), &body)).await?;
         let tied = wire::outcome(&reply, &visit.contact.0, &*self.tools.clock)?;
         Ok(tied.found("tying a meeting to its contact")?.is_some())
-    }
-
-    /// A refusal without a reason. From the second one on an earlier visit is written once more, unchanged: if that
-    /// goes well, it is this one's fault; if not, it is nobody's, and all wait.
-    async fn judge(&mut self, visit: &VisitRecord) -> Result<Failure, Failure> {
-        if self.suspects.refused(visit.key) {
-            return Ok(unexplained());
-        }
-        let Some(earlier) = self.suspects.taken.map(|key| key.to_string()) else { return Err(unexplained()) };
-        let unchanged = Values::from_iter([("id".to_owned(), earlier.as_str().into())]);
-        match self.write(false, MEETINGS, &earlier, &unchanged).await? {
-            Outcome::Done(_) => Ok(at_fault()),
-            Outcome::Refused(_) => Err(unexplained()),
-        }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::addresses::Addresses;
 use self::wire::{Outcome, Refusal};
-use super::{SECRETS, Suspects};
+use super::SECRETS;
 use crate::crm::refresh::kept;
 use crate::crm::watermark::Watermark;
 use crate::crm::{
@@ -42,7 +42,6 @@ pub(super) struct SuiteCrm {
     http: Http,
     tools: Tools,
     token: Option<Token>,
-    suspects: Suspects,
     /// Who looks after a contact, and who Snova itself is there.
     owners: BTreeMap<String, String>,
     own_user: Option<String>,
@@ -67,7 +66,6 @@ impl SuiteCrm {
             http: Http::new(http, tools, INTERVAL)?,
             tools: tools.clone(),
             token: None,
-            suspects: Suspects::default(),
             owners: BTreeMap::new(),
             own_user: None,
             ties_by_saving: None,
