@@ -43,7 +43,7 @@ async fn drain(vendor: &str) -> String {
     let mut road = Road::to(crm::vendor(vendor)).await;
     let customers: Vec<_> = (0..CUSTOMERS).map(|number| road.regular(number)).collect();
     // Linked and with their cards before the clock starts: that happens once a customer, not once a visit.
-    road.idle(Duration::from_secs(60)).await;
+    road.idle(Duration::from_secs(900)).await;
     for number in 0..VISITS {
         road.visit(customers[number % customers.len()], "till-1");
         road.clock.advance(Duration::from_millis(2));

@@ -96,8 +96,9 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_state ON deliveries (target, state, fact);
 CREATE INDEX deliveries_suspect ON deliveries (target, attempts, fact) WHERE suspect_since NOT NULL;
 
+-- `seq` is the delivery's own column: what waits is read in its order without being sorted.
 CREATE VIEW outbox AS
-    SELECT f.seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
+    SELECT d.fact AS seq, f.id AS event, f.kind, f.customer, f.visit, f.about, f.at AS created_at, f.deliver_after,
            d.target, d.state, d.attempts, d.first_attempt_at, d.attempt_started_at, d.not_before, d.last_error_class, d.last_error, d.suspect_since, d.sealed
     FROM deliveries d JOIN facts f ON f.seq = d.fact;
 
