@@ -2,7 +2,8 @@
 //! At its end each person is one contact, each visit is on it once, of the erased nothing is left of that box, and what
 //! contacts are told equals a count of both boxes' visits.
 //!
-//! SNOVA_MONTH_DAYS and SNOVA_MONTH_PEOPLE make it longer (`make month`); single rules are `crm_identity`'s.
+//! SNOVA_MONTH_DAYS and SNOVA_MONTH_PEOPLE make it longer (`make month`), SNOVA_MONTH_SEED another one; single rules are
+//! `crm_identity`'s.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 #![allow(clippy::print_stdout, reason = "the figures are the report of a long run")]
 
@@ -86,7 +87,7 @@ struct Month {
 }
 
 impl Month {
-    async fn begin(vendor: &str, shared: usize, own: usize) -> Self {
+    async fn begin(vendor: &str, shared: usize, own: usize, seed: u64) -> Self {
         let crm = crm::vendor(vendor);
         let told = crm.lock().unwrap().told_config();
         let config =
@@ -108,7 +109,7 @@ impl Month {
             shops[0].server.crm.lock().unwrap().add_contact(contact, now);
         }
         let (enrolled, visits) = (BTreeMap::new(), Vec::new());
-        Self { shops, people, enrolled, dead: Vec::new(), visits, dice: Dice(7), erasures: 0, corrections: 0 }
+        Self { shops, people, enrolled, dead: Vec::new(), visits, dice: Dice(seed), erasures: 0, corrections: 0 }
     }
 
     fn now(&self) -> Timestamp {
@@ -312,11 +313,12 @@ impl Month {
 async fn a_month(vendor: &str) {
     let number = |name: &str, usual: usize| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
     let (days, people) = (number("SNOVA_MONTH_DAYS", 3), number("SNOVA_MONTH_PEOPLE", 12));
-    let mut month = Month::begin(vendor, people, people).await;
+    let seed = number("SNOVA_MONTH_SEED", 7) as u64;
+    let mut month = Month::begin(vendor, people, people, seed).await;
     month.live(days).await;
     let (visits, contacts) = (month.visits.len(), month.shops[0].server.crm.lock().unwrap().contacts());
     println!(
-        "{vendor}: {days} days, {} enrolled, {visits} visits, {} corrections, {} erasures, {contacts} contacts",
+        "{vendor}: SNOVA_MONTH_SEED={seed}, {days} days, {} enrolled, {visits} visits, {} corrections, {} erasures, {contacts} contacts",
         month.enrolled.len(),
         month.corrections,
         month.erasures
