@@ -92,7 +92,6 @@ fn no_time() -> Failure {
 /// A refusal of which it is not known whose fault it is: the lane finds that out.
 fn unexplained() -> Failure {
     Failure::poison(
-        "SuiteCRM refused a visit and gave no reason (its database, or a logic hook there); it is tried again, see \
-         suitecrm.log there",
+        "SuiteCRM refused the visit and gave no reason (its database, or a logic hook there); see suitecrm.log there",
     )
 }
