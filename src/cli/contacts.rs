@@ -135,6 +135,7 @@ fn link_by_hand(
         );
     }
     store.set_link(target, customer, &Link::Linked(id.0.clone()), now)?;
+    store.vouch(target, customer)?;
     wait_for(unmark_contacts(&mut *connector, customer, Some(&id)))??;
     let mark = found.mark();
     let stores = mark.customers().iter().filter(|other| **other != customer).count();

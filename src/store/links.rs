@@ -186,7 +186,8 @@ impl Store {
             tx.execute(
                 "INSERT INTO crm_links (customer, target, state, contact, tried_at, why, about) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (customer, target) DO UPDATE SET state = ?3, contact = ?4, tried_at = ?5, why = ?6, about = ?7,
-                 sealed = iif(contact IS ?4, sealed, NULL), as_of = iif(contact IS ?4, as_of, NULL)",
+                 sealed = iif(contact IS ?4, sealed, NULL), as_of = iif(contact IS ?4, as_of, NULL),
+                 vouched = iif(contact IS ?4, vouched, 0)",
                 params![
                     key(customer.0),
                     target.0,
@@ -199,6 +200,18 @@ impl Store {
             )?;
             gallery_changed(tx, customer)
         })
+    }
+
+    /// A person said that the customer is the contact that they are linked to, whatever its name is or becomes.
+    pub fn vouch(&self, target: TargetId, customer: CustomerId) -> Result<(), StoreError> {
+        let sql = "UPDATE crm_links SET vouched = 1 WHERE customer = ?1 AND target = ?2 AND state = 'linked'";
+        self.write(|tx| Ok(tx.execute(sql, params![key(customer.0), target.0]).map(drop)?))
+    }
+
+    /// Whether a person said so of the present contact.
+    pub fn is_vouched(&self, target: TargetId, customer: CustomerId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM crm_links WHERE customer = ?1 AND target = ?2 AND vouched";
+        self.read(|tx| Ok(tx.prepare_cached(sql)?.exists(params![key(customer.0), target.0])?))
     }
 
     /// Forgets a customer's contact and card: they are looked for anew.

@@ -127,6 +127,7 @@ CREATE TABLE crm_links (
     contact  TEXT,
     tried_at INTEGER NOT NULL,
     why      TEXT, -- it is unclear
+    vouched  INTEGER NOT NULL DEFAULT 0 CHECK (vouched IN (0, 1)), -- a person said that it is this contact, whatever its name
     about    TEXT, -- the contacts, one a line, that the state is about where there is none
     sealed   BLOB, -- the card that the target keeps of them
     as_of    INTEGER,
@@ -139,6 +140,7 @@ CREATE TABLE crm_links (
     CHECK (state <> 'unclear' OR why IS NOT NULL),
     CHECK ((sealed IS NULL) = (as_of IS NULL))
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX crm_links_in_doubt ON crm_links (target) WHERE state IN ('absent', 'unclear', 'deleted');
 
 INSERT INTO targets (id, identity, state, cursor, pulled_at, last_success, failing_since, blocked_until, error_class, error, wakes)
     SELECT 1, target, 'current', cursor, pulled_at, last_success, failing_since, blocked_until, error_class, error, wakes FROM sync_state;

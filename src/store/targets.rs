@@ -175,9 +175,10 @@ fn move_untried(tx: &Transaction<'_>, from: TargetId, to: TargetId) -> Result<()
 fn state(tx: &Transaction<'_>, target: TargetId) -> Result<SyncState, Fault> {
     let unlinked: i64 = tx
         .prepare_cached(
-            "SELECT count(DISTINCT o.customer)
-             FROM outbox o JOIN crm_links l ON l.customer = o.customer AND l.target = o.target
-             WHERE o.target = ?1 AND o.state = 'new' AND o.kind = 'visit' AND l.state IN ('absent', 'unclear', 'deleted')",
+            // By the few links in doubt: it is asked at each step, and the outbox may be long.
+            "SELECT count(*) FROM crm_links l WHERE l.target = ?1 AND l.state IN ('absent', 'unclear', 'deleted')
+             AND EXISTS (SELECT 1 FROM outbox o WHERE o.customer = l.customer AND o.target = ?1 AND o.state = 'new'
+                 AND o.kind = 'visit')",
         )?
         .query_row(params![target.0], |row| row.get(0))?;
     let mut statement = tx.prepare_cached(

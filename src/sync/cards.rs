@@ -4,12 +4,13 @@
 
 use jiff::Timestamp;
 
-use super::identity::{family, is_live};
-use super::link::{look_at_keys_again, note_key};
+use super::identity::{compare, family, is_live};
+use super::link::{look_at_keys_again, note_key, unless_erased};
 use super::{Company, Courier, LinkBook, LinkError, SOME, marking};
 use crate::crm::{Contact, ContactId, Failure, FailureClass};
 use crate::customer::{CrmCard, CustomerId};
-use crate::store::{KeptCard, StoreError};
+use crate::names::Agreement;
+use crate::store::{KeptCard, Link, StoreError, Why};
 
 /// Pages of changes taken in one step, so that visits never wait long.
 const PAGES: usize = 4;
@@ -21,7 +22,9 @@ impl Courier {
         for (customer, contact) in &missing {
             match self.parts.connector.contact(&ContactId(contact.clone())).await {
                 Ok(Some(there)) if is_live(&there) => {
-                    self.keep(*customer, &there, now)?;
+                    if !self.keep(*customer, &there, now)? {
+                        continue;
+                    }
                     if let Err(failure) = self.mark_again(*customer, there).await? {
                         self.rest(&failure)?;
                         return Ok(true);
@@ -71,8 +74,7 @@ impl Courier {
                     self.contact_lost(customer, &id).await?;
                     continue;
                 }
-                self.keep(customer, contact, now)?;
-                if !contact.mark().bears(customer) {
+                if self.keep(customer, contact, now)? && !contact.mark().bears(customer) {
                     // Read anew: what changed may be older than what stands there now.
                     match self.parts.connector.contact(&id).await {
                         Ok(Some(there)) if is_live(&there) => {
@@ -115,7 +117,17 @@ impl Courier {
         }
     }
 
-    fn keep(&self, customer: CustomerId, contact: &Contact, now: Timestamp) -> Result<(), StoreError> {
+    /// Keeps the card of a linked contact. `false`: the contact bears another name by now, and nobody has said that it is
+    /// theirs all the same; a person must say, and their visits wait.
+    fn keep(&self, customer: CustomerId, contact: &Contact, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(known) = self.parts.store.customer(customer)? else { return Ok(false) };
+        let is_anothers = matches!(compare(&known.name, contact), Agreement::Disagree(_));
+        if is_anothers && !self.parts.store.is_vouched(self.target, customer)? {
+            tracing::info!(%customer, contact = %contact.id, "the customer's contact bears another name now; see `snova crm unclear`");
+            let unclear = Link::Unclear { since: now, why: Why::AnotherName, candidates: vec![contact.id.clone()] };
+            unless_erased(self.parts.store.set_link(self.target, customer, &unclear, now))?;
+            return Ok(false);
+        }
         let named = self.parts.settings.names_from_crm;
         let name = |part: &Option<String>| part.clone().filter(|_| named);
         let kept = KeptCard {
@@ -133,7 +145,8 @@ impl Courier {
                 as_of: now,
             },
         };
-        self.parts.store.keep_card(self.target, customer, &kept)
+        self.parts.store.keep_card(self.target, customer, &kept)?;
+        Ok(true)
     }
 
     /// A card that the CRM will not give is not asked for again and again.

@@ -25,6 +25,10 @@ pub(super) fn choose(known: &Customer, sought: &Seek, found: &[Contact]) -> Choi
     let live: Vec<&Contact> = found.iter().filter(|contact| is_live(contact)).collect();
     let ours: Vec<&Contact> = live.iter().copied().filter(|contact| contact.mark().bears(known.id)).collect();
     match (ours.as_slice(), sought) {
+        // Somebody else's by now: the phone was passed on, and the contact renamed.
+        ([one], _) if matches!(compare(&known.name, one), Agreement::Disagree(_)) => {
+            return Choice::Unclear(Why::AnotherName, ids(&ours));
+        }
         ([one], _) => return Choice::One(Box::new((*one).clone())),
         ([], Seek::Mark(_)) => return Choice::Nobody(Vec::new()),
         ([], _) => {}
