@@ -59,6 +59,10 @@ async fn a_renamed_contact_stays_whom_a_person_has_vouched_for() {
         let (road, peter, contact) = renamed(vendor, true).await;
         assert_eq!(road.store.link(peter).unwrap(), Some(Link::Linked(contact)), "{vendor}");
         assert_eq!(road.in_crm().len(), 2, "{vendor}");
-        assert_eq!(road.store.customer(peter).unwrap().unwrap().name.given, "Пётр", "{vendor}: greeted by his own name");
+        assert_eq!(
+            road.store.customer(peter).unwrap().unwrap().name.given,
+            "Пётр",
+            "{vendor}: greeted by his own name"
+        );
     }
 }

@@ -109,7 +109,7 @@ fn link_by_hand(
     target: TargetId,
     config: &Config,
 ) -> Result<Outcome> {
-    let known = store.customer(customer)?.ok_or(StoreError::UnknownCustomer(customer))?;
+    let name = store.consented_name(customer)?.ok_or(StoreError::UnknownCustomer(customer))?;
     let mut connector = connector(config, store)?;
     let found: Contact = wait_for(connector.contact(&id))??
         .filter(|found| !found.deleted && found.master.is_none())
@@ -117,7 +117,7 @@ fn link_by_hand(
     if let Some(owner) = store.customer_linked_to(target, &id.0)?.filter(|owner| *owner != customer) {
         return Err(StoreError::ContactTaken { owner }.into());
     }
-    let found_so = match compare_names(&known.name, &found) {
+    let found_so = match compare_names(&name, &found) {
         Agreement::Agree => "their names agree",
         Agreement::CannotSay(_) => "their names do not say whether they are one person: you do",
         Agreement::Disagree(_) if force => "their names are different: you say that they are one person",

@@ -109,6 +109,17 @@ impl Store {
         self.read(|tx| self.customer_in(tx, id))
     }
 
+    /// The name with which a customer consented, without what the CRM adds to it.
+    pub fn consented_name(&self, id: CustomerId) -> Result<Option<PersonName>, StoreError> {
+        self.read(|tx| {
+            let mut statement = tx.prepare_cached("SELECT sealed FROM customers WHERE id = ?1")?;
+            let mut rows = statement.query(params![key(id.0)])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let sealed = row.get_ref(0)?.as_blob().map_err(|_| NOT_BYTES)?;
+            Ok(Some(CustomerRow::open(self.seal, id, sealed)?.name()?))
+        })
+    }
+
     pub(super) fn customer_in(&self, tx: &Transaction<'_>, id: CustomerId) -> Result<Option<Customer>, Fault> {
         let consent = consents::current(tx, id)?;
         let mut statement = tx.prepare_cached(&format!("{CUSTOMER_COLUMNS} WHERE c.id = ?1"))?;

@@ -4,12 +4,11 @@
 
 use jiff::Timestamp;
 
-use super::identity::{compare, family, is_live};
+use super::identity::{family, is_anothers, is_live};
 use super::link::{look_at_keys_again, note_key, unless_erased};
 use super::{Company, Courier, LinkBook, LinkError, SOME, marking};
 use crate::crm::{Contact, ContactId, Failure, FailureClass};
 use crate::customer::{CrmCard, CustomerId};
-use crate::names::Agreement;
 use crate::store::{KeptCard, Link, StoreError, Why};
 
 /// Pages of changes taken in one step, so that visits never wait long.
@@ -120,9 +119,8 @@ impl Courier {
     /// Keeps the card of a linked contact. `false`: the contact bears another name by now, and nobody has said that it is
     /// theirs all the same; a person must say, and their visits wait.
     fn keep(&self, customer: CustomerId, contact: &Contact, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(known) = self.parts.store.customer(customer)? else { return Ok(false) };
-        let is_anothers = matches!(compare(&known.name, contact), Agreement::Disagree(_));
-        if is_anothers && !self.parts.store.is_vouched(self.target, customer)? {
+        let Some(name) = self.parts.store.consented_name(customer)? else { return Ok(false) };
+        if is_anothers(&name, contact) && !self.parts.store.is_vouched(self.target, customer)? {
             tracing::info!(%customer, contact = %contact.id, "the customer's contact bears another name now; see `snova crm unclear`");
             let unclear = Link::Unclear { since: now, why: Why::AnotherName, candidates: vec![contact.id.clone()] };
             unless_erased(self.parts.store.set_link(self.target, customer, &unclear, now))?;

@@ -4,7 +4,7 @@
 
 use crate::crm::{Contact, Seek};
 use crate::customer::{Customer, PersonName};
-use crate::names::{Agreement, Written, agree_with};
+use crate::names::{self, Agreement, Written, agree_with};
 use crate::store::Why;
 
 /// What the contacts of one search come to.
@@ -26,7 +26,7 @@ pub(super) fn choose(known: &Customer, sought: &Seek, found: &[Contact]) -> Choi
     let ours: Vec<&Contact> = live.iter().copied().filter(|contact| contact.mark().bears(known.id)).collect();
     match (ours.as_slice(), sought) {
         // Somebody else's by now: the phone was passed on, and the contact renamed.
-        ([one], _) if matches!(compare(&known.name, one), Agreement::Disagree(_)) => {
+        ([one], _) if is_anothers(&known.name, one) => {
             return Choice::Unclear(Why::AnotherName, ids(&ours));
         }
         ([one], _) => return Choice::One(Box::new((*one).clone())),
@@ -55,6 +55,12 @@ fn ids(contacts: &[&Contact]) -> Vec<String> {
 pub fn compare(name: &PersonName, contact: &Contact) -> Agreement {
     let (given, patronymic, family) = (contact.given.as_deref(), contact.patronymic.as_deref(), family(contact));
     agree_with(name, Written { given, patronymic, family })
+}
+
+/// Whether a contact that was the customer's is somebody else by now: by given name, patronymic or gender. People marry, and
+/// surnames are corrected.
+pub(super) fn is_anothers(name: &PersonName, contact: &Contact) -> bool {
+    matches!(compare(name, contact), Agreement::Disagree(why) if why != names::Why::Family)
 }
 
 /// The contact's family name. Where a CRM wants one of everybody, who has none bears the given name twice.

@@ -143,7 +143,10 @@ pub async fn link_customer(
     clock: &dyn Clock,
     customer: CustomerId,
 ) -> Result<Linked, LinkError> {
-    let Some(known) = book.store.customer(customer)? else { return Ok(Linked::Erased) };
+    let Some(mut known) = book.store.customer(customer)? else { return Ok(Linked::Erased) };
+    // What a card added to the name is no evidence of whose contact it is.
+    let Some(name) = book.store.consented_name(customer)? else { return Ok(Linked::Erased) };
+    known.name = name;
     let identifiers = book.store.identifiers(customer)?.into_iter().filter_map(|kept| kept.identifier).collect();
     Seeker { book, connector, clock, known, identifiers, lost: None }.seek(settings.create_contacts).await
 }
