@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
 use super::error::{Fault, StoreError};
-use super::links;
 use super::rows::{self, CustomerRow, customer_id, key, micros, time, uuid};
-use super::{Seal, Store, UnreadableRow, consents, identifiers};
+use super::{Seal, Store, UnreadableRow, cards, consents, identifiers};
 use crate::clock::{Days, mint_at};
 use crate::customer::{Card, Consent, Customer, CustomerId, Identifier, PersonName, Purpose};
 use crate::face::{Embedding, Template};
@@ -163,7 +162,7 @@ impl Store {
         let last_visit: Option<i64> = row.get(4)?;
         let (mut name, language) = (personal.name()?, personal.language()?);
         let kept = match (row.get_ref(5)?.as_blob_or_null().map_err(|_| NOT_BYTES)?, row.get::<_, Option<i64>>(6)?) {
-            (Some(sealed), Some(as_of)) => links::open_card(&self.key, id, sealed, time(as_of)?),
+            (Some(sealed), Some(as_of)) => cards::open_card(&self.key, id, sealed, time(as_of)?),
             _ => None,
         };
         let (mut tier, mut note) = (personal.tier, personal.note);
