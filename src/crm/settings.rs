@@ -50,6 +50,22 @@ pub struct ContactFields {
     pub last_visit: Option<String>,
 }
 
+impl ContactFields {
+    /// The fields of the card that have a name, by their keys; that of the mark is not among them.
+    pub fn card(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("patronymic", &self.patronymic),
+            ("tier", &self.tier),
+            ("notes", &self.notes),
+            ("offer", &self.offer),
+            ("birthday", &self.birthday),
+            ("visits", &self.visits),
+            ("last_visit", &self.last_visit),
+        ];
+        all.into_iter().filter_map(|(key, name)| Some((key, name.as_deref().filter(|name| !name.is_empty())?)))
+    }
+}
+
 /// What the CRM calls the values that Snova writes on a contact beside its mark; each is written only where it has a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToldFields {

@@ -83,18 +83,9 @@ pub(super) async fn fields(account: &mut AmoCrm) -> Result<Vec<Value>, Failure> 
 
 fn mapped(account: &AmoCrm, there: &[Value]) -> Vec<Finding> {
     let fields = &account.settings.fields;
-    let named = [
-        ("external_id", &fields.external_id),
-        ("patronymic", &fields.patronymic),
-        ("tier", &fields.tier),
-        ("notes", &fields.notes),
-        ("offer", &fields.offer),
-        ("birthday", &fields.birthday),
-        ("visits", &fields.visits),
-        ("last_visit", &fields.last_visit),
-    ];
+    let named = std::iter::once(("external_id", fields.external_id.as_deref()));
+    let named = named.chain(fields.card().map(|(key, name)| (key, Some(name))));
     let told = of_contact(&account.settings.told);
-    let named = named.into_iter().map(|(key, field)| (key, field.as_deref()));
     let finding = |(key, field): (&str, Option<&str>)| {
         let field = field?;
         let what = format!("the field {field} of contacts ({key})");

@@ -2,6 +2,7 @@
 
 use super::{App, Settings};
 use crate::crm::{ContactFields, Key, Keys, key};
+use crate::vendors::fields::of_contact;
 
 pub const ABOUT: &str = "amoCRM (Kommo). How the account is prepared is in docs/crm/amocrm.md.";
 
@@ -30,27 +31,11 @@ pub fn read(keys: &mut dyn Keys) -> Option<Settings> {
     let fields = keys.contact_fields(about, &ContactFields::default(), shown);
     let told =
         keys.told_fields(["900201", "900202", "900203", "900204", "900205", "900206", "900207", "900208", "900209"]);
-    let named = [
-        &fields.external_id,
-        &fields.patronymic,
-        &fields.tier,
-        &fields.notes,
-        &fields.offer,
-        &fields.birthday,
-        &fields.visits,
-        &fields.last_visit,
-        &told.first_visit,
-        &told.last_visit,
-        &told.late_since,
-        &told.consent,
-        &told.consent_until,
-        &told.source,
-        &told.visits_30,
-        &told.visits_90,
-        &told.home_store,
-    ];
+    let told_names = of_contact(&told);
+    let named = fields.external_id.as_deref().into_iter().chain(fields.card().map(|(_, name)| name));
+    let named = named.chain(told_names.iter().filter_map(|field| field.name));
     let is_number = |field: &str| field.parse::<i64>().is_ok_and(|number| number > 0);
-    for field in named.into_iter().flatten().filter(|field| !is_number(field)) {
+    for field in named.filter(|field| !is_number(field)) {
         keys.fault(&["fields"], &format!("{field:?} is not a field's number; give one such as \"123456\""));
     }
     if keys.is_there() && fields.external_id.is_none() {

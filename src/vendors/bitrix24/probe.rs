@@ -61,19 +61,10 @@ async fn contact_fields(portal: &mut Bitrix24) -> Vec<Finding> {
             None => Finding::missing(what, "make a text field of that name, or correct [crm.bitrix24.fields]"),
         });
     }
-    let read = [
-        ("patronymic", &fields.patronymic),
-        ("tier", &fields.tier),
-        ("notes", &fields.notes),
-        ("offer", &fields.offer),
-        ("birthday", &fields.birthday),
-        ("visits", &fields.visits),
-        ("last_visit", &fields.last_visit),
-    ];
     let told = portal.settings.told.clone();
-    let told = of_contact(&told).into_iter().map(|field| (field.key, field.name)).collect::<Vec<_>>();
-    for (key, name) in read.into_iter().map(|(key, name)| (key, name.as_deref())).chain(told) {
-        let Some(name) = name else { continue };
+    let told = of_contact(&told);
+    let told = told.iter().filter_map(|field| Some((field.key, field.name?)));
+    for (key, name) in fields.card().chain(told) {
         let what = format!("the field {name} of contacts ({key})");
         found.push(match known.spelled(name) {
             Some(_) => Finding::good(what),

@@ -96,19 +96,7 @@ pub(super) fn record_columns(record: &RecordFields) -> [(&'static str, Holds, Op
 
 /// The columns of contacts that the configuration names for the till.
 pub(super) fn card_columns(words: &Words) -> impl Iterator<Item = &str> {
-    let fields = &words.fields;
-    [
-        &fields.patronymic,
-        &fields.tier,
-        &fields.notes,
-        &fields.offer,
-        &fields.birthday,
-        &fields.visits,
-        &fields.last_visit,
-        &words.phone_e164,
-    ]
-    .into_iter()
-    .filter_map(Option::as_deref)
+    words.fields.card().map(|(_, name)| name).chain(words.phone_e164.as_deref())
 }
 
 /// `$select` and `$expand` of contacts. A mapped name such as "UsrTier.Name" is a column of what a lookup leads to.

@@ -13,18 +13,9 @@ use crate::crm::{
 impl Salesforce {
     fn contact_columns(&self) -> String {
         let (fields, told) = (&self.settings.fields, &self.settings.told);
-        let own = [
-            &fields.external_id,
-            &fields.patronymic,
-            &fields.tier,
-            &fields.notes,
-            &fields.offer,
-            &fields.birthday,
-            &fields.visits,
-            &fields.last_visit,
-        ];
         let told = columns::told(told);
-        let own = own.into_iter().chain(told.iter().map(|(_, name, ..)| *name)).filter_map(Option::as_deref);
+        let told = told.iter().filter_map(|(_, name, ..)| name.as_deref());
+        let own = fields.external_id.as_deref().into_iter().chain(fields.card().map(|(_, name)| name)).chain(told);
         let mut columns = vec![
             "Id",
             "FirstName",

@@ -34,18 +34,7 @@ pub(super) async fn probe(org: &mut Salesforce) -> Vec<Finding> {
         let own = columns.iter().filter(|column| column.object == name);
         found.extend(own.map(|column| column.seen(&object).unwrap_or_else(|| missing(column))));
         if name == "Contact" {
-            let fields = &settings.fields;
-            let read = [
-                &fields.patronymic,
-                &fields.tier,
-                &fields.notes,
-                &fields.offer,
-                &fields.birthday,
-                &fields.visits,
-                &fields.last_visit,
-            ];
-            let named = read.into_iter().filter_map(|field| field.as_deref()).filter(|field| !field.is_empty());
-            found.extend(named.map(|field| readable(&object, name, field)));
+            found.extend(settings.fields.card().map(|(_, field)| readable(&object, name, field)));
         }
     }
     if !org.settings.device_object.is_empty() {

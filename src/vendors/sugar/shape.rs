@@ -113,14 +113,9 @@ impl Shape {
         Err(Failure::blocked(said, None))
     }
 
-    fn card_fields(&self) -> [&Option<String>; 7] {
-        let own = &self.fields;
-        [&own.patronymic, &own.tier, &own.notes, &own.offer, &own.birthday, &own.visits, &own.last_visit]
-    }
-
     /// The fields of a card that have a name.
     pub fn card(&self) -> impl Iterator<Item = &str> {
-        self.card_fields().into_iter().filter_map(|field| field.as_deref()).filter(|field| !field.is_empty())
+        self.fields.card().map(|(_, name)| name)
     }
 
     pub fn told_fields(&self) -> [Written<'_>; 9] {
