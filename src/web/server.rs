@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Limits, WebError};
@@ -20,6 +22,9 @@ use crate::shutdown::Shutdown;
 
 /// How long running requests may take after the stop was asked.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a connection that was just made may still bring its first request after the stop was asked: its peer cannot
+/// know, and would be refused in the middle of a change of configuration.
+const FIRST_WORDS: Duration = Duration::from_millis(500);
 /// A peer that acknowledges nothing for so long is gone: a screen whose cable was pulled must not hold a place.
 const PEER_SILENCE: Duration = Duration::from_secs(30);
 /// Failed accepts in a row, a second apart, after which the trouble will not pass by itself.
@@ -68,8 +73,18 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, shutdown:
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(PEER_SILENCE));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_read).max_headers(64).max_buf_size(64 * 1024);
-    let mut served = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    let mut stop = pin!(shutdown.asked());
+    let (heard, mut hearing) = watch::channel(false);
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        heard.send_replace(true);
+        routes.call(request)
+    });
+    let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut closing = pin!(async move {
+        shutdown.asked().await;
+        // Silence for so long is an answer too.
+        let _ = tokio::time::timeout(FIRST_WORDS, hearing.wait_for(|heard| *heard)).await;
+    });
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -79,7 +94,7 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, shutdown:
                 }
                 return;
             }
-            () = &mut stop, if !stopping => {
+            () = &mut closing, if !stopping => {
                 stopping = true;
                 served.as_mut().graceful_shutdown();
             }
@@ -163,5 +178,23 @@ mod tests {
         drop(place);
         assert!(door.enter(peer(2)).is_some());
         assert!(door.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_made_just_before_the_stop_gets_its_answer() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut asker = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let (stop, stopped) = crate::shutdown::channel();
+        let router = Router::new().route("/", axum::routing::get(async || "here"));
+        let serving = tokio::spawn(run(listener, router, Limits::default(), stopped));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.stop();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        asker.write_all(b"GET / HTTP/1.1\r\nhost: box\r\n\r\n").await.expect("it is sent");
+        let mut answer = String::new();
+        asker.read_to_string(&mut answer).await.expect("it is answered and closed");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("here"), "{answer}");
+        serving.await.expect("it ended").expect("in order");
     }
 }
