@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 #[path = "support/command_line.rs"]
 #[allow(dead_code, reason = "of use to other tests")]
@@ -47,7 +48,12 @@ fn shop() -> Shop {
 }
 
 /// The program where every account may run it: the build's own folder may be root's alone.
+/// While a copy is written no other thread may start a child: it would hold the copy open for writing until it has become
+/// another program, and the copy could not be run (ETXTBSY).
+static STARTING: Mutex<()> = Mutex::new(());
+
 fn program(shop: &Shop) -> PathBuf {
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let copy = shop.path("snova-of-all");
     if !copy.exists() {
         fs::copy(env!("CARGO_BIN_EXE_snova"), &copy).unwrap();
@@ -59,7 +65,9 @@ fn snova_as(shop: &Shop, user: u32, arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(program(shop));
     command.args(arguments).arg("--config").arg(shop.path("snova.toml")).current_dir("/").uid(user).gid(user);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = command.spawn().unwrap();
+    drop(starting);
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
