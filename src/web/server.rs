@@ -186,7 +186,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut asker = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let (stop, stopped) = crate::shutdown::channel();
-        let router = Router::new().route("/", axum::routing::get(async || "here"));
+        let router = Router::new().fallback(async || "here");
         let serving = tokio::spawn(run(listener, router, Limits::default(), stopped));
         tokio::time::sleep(Duration::from_millis(100)).await;
         stop.stop();
