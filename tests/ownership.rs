@@ -47,11 +47,11 @@ fn shop() -> Shop {
     shop
 }
 
-/// The program where every account may run it: the build's own folder may be root's alone.
 /// While a copy is written no other thread may start a child: it would hold the copy open for writing until it has become
 /// another program, and the copy could not be run (ETXTBSY).
 static STARTING: Mutex<()> = Mutex::new(());
 
+/// The program where every account may run it: the build's own folder may be root's alone.
 fn program(shop: &Shop) -> PathBuf {
     let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let copy = shop.path("snova-of-all");
